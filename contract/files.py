@@ -1,0 +1,131 @@
+"""Files that are either whole or absent: write, fsync, rename; and their digests."""
+
+import contextlib
+import errno
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from contract.errors import LabelsError, StorageError
+
+_CHUNK_BYTES = 1 << 20
+_STORAGE_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
+
+
+def sha256_bytes(data: bytes) -> str:
+    """Return the SHA-256 of `data` as lower-case hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """Return the SHA-256 of the file at `path` as lower-case hex, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(_CHUNK_BYTES):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def canonical_json(document: object) -> bytes:
+    """Return `document` as JSON bytes with sorted keys: equal documents give equal bytes.
+
+    Raises:
+        ValueError: a number is NaN or infinite.
+    """
+    return json.dumps(document, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def sha256_json(document: object) -> str:
+    """Return the SHA-256 of the canonical JSON of `document`."""
+    return sha256_bytes(canonical_json(document))
+
+
+@contextlib.contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn a full disk or a forbidden folder into a StorageError that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _STORAGE_ERRNOS:
+            reason = os.strerror(error.errno or 0).lower()
+            raise StorageError(f"cannot write {path}: {reason}; free space or choose another --work folder") from error
+        raise
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Put `data` at `path` as a whole or not at all (temporary file, fsync, rename, fsync of the folder).
+
+    Raises:
+        StorageError: the disk is full or the folder may not be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def write_json(path: Path, document: object) -> None:
+    """Put `document` at `path` as indented JSON, whole or not at all."""
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=2, sort_keys=True)
+    write_bytes(path, text.encode() + b"\n")
+
+
+def read_json(path: Path) -> Any:
+    """Return the JSON document at `path`.
+
+    Raises:
+        LabelsError: the file is absent or is not JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise LabelsError(f"{path}: no such file") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise LabelsError(f"{path}: not a JSON document ({error})") from error
+
+
+def parquet_bytes(table: pa.Table) -> bytes:
+    """Return `table` as Parquet bytes: the same table always gives the same bytes."""
+    sink = io.BytesIO()
+    pq.write_table(table.combine_chunks(), sink, compression="zstd", store_schema=True)
+    return sink.getvalue()
+
+
+def write_parquet(path: Path, table: pa.Table) -> str:
+    """Put `table` at `path` as Parquet, whole or not at all, and return the file's SHA-256."""
+    data = parquet_bytes(table)
+    write_bytes(path, data)
+    return sha256_bytes(data)
+
+
+def read_parquet(path: Path) -> pa.Table:
+    """Return the table at `path`.
+
+    Raises:
+        LabelsError: the file is absent or is not Parquet.
+    """
+    try:
+        return pq.read_table(path, partitioning=None)
+    except FileNotFoundError as error:
+        raise LabelsError(f"{path}: no such file") from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise LabelsError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from error

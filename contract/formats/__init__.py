@@ -1,0 +1,1 @@
+"""Exchange formats: how other tools write labels, read and written at the edge."""

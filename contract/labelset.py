@@ -1,0 +1,59 @@
+"""A label set: the states of items and their label tables, in a folder or in memory."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from contract.errors import LabelsError
+from contract.files import read_parquet, write_parquet
+from contract.tables import SCHEMAS, STATES, Task, conform, empty
+
+_STATES_FILE: Final = "items.parquet"
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """Labels of a lot or a part of it.
+
+    `states` has one row for every item that somebody looked at (columns of `tables.STATES`);
+    `tables` holds a table for every task that was labelled, which may have no rows.
+    """
+
+    states: pa.Table
+    tables: Mapping[Task, pa.Table] = field(default_factory=dict)
+
+    def table(self, task: Task) -> pa.Table:
+        """Return the table of `task`, with no rows where the set has none."""
+        return self.tables.get(task, empty(task))
+
+
+def write_labels(folder: Path, labels: LabelSet) -> dict[str, str]:
+    """Write `labels` as Parquet files into `folder` and return file name -> SHA-256."""
+    digests = {_STATES_FILE: write_parquet(folder / _STATES_FILE, labels.states)}
+    for task, table in sorted(labels.tables.items()):
+        name = f"{task.value}.parquet"
+        digests[name] = write_parquet(folder / name, table)
+    return digests
+
+
+def read_labels(folder: Path) -> LabelSet:
+    """Read the labels that `write_labels` put into `folder`.
+
+    Raises:
+        LabelsError: a file is absent, unreadable, or lacks a column.
+    """
+    states = _read(folder / _STATES_FILE, STATES)
+    paths = {task: folder / f"{task.value}.parquet" for task in Task}
+    return LabelSet(states, {task: _read(path, SCHEMAS[task]) for task, path in paths.items() if path.exists()})
+
+
+def _read(path: Path, schema: pa.Schema) -> pa.Table:
+    try:
+        return conform(read_parquet(path), schema)
+    except KeyError as error:
+        raise LabelsError(f"{path}: column {error.args[0]!r} is absent") from error
+    except pa.ArrowInvalid as error:
+        raise LabelsError(f"{path}: {error}") from error

@@ -1,0 +1,1 @@
+"""Predictors: detector, sentiment, video; their weights, their training, and a deterministic fake."""

@@ -1,0 +1,1 @@
+"""Matching, counting, bounds, sampling, acceptance and the report."""
