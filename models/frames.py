@@ -1,0 +1,199 @@
+"""Video decoding: one streaming pass in presentation order, with seconds from presentation timestamps.
+
+Only local content is opened, through a file object and a closed list of containers, because playlists and
+some protocols of FFmpeg would make it open other files and addresses.
+"""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+import av
+import numpy as np
+from av.stream import Disposition
+from av.video.reformatter import ColorRange
+from numpy.typing import NDArray
+
+from contract.errors import SourceError
+from contract.predictor import Source
+
+CONTAINERS: Final = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,ogg,asf,h264,hevc,ivf,mxf,nut,gif,dv,obu,m4v"
+PLANAR: Final = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p"})
+DEFAULT_RATE: Final = 25.0  # frames a second where neither timestamps nor the container tell
+MISSING_TAIL_S: Final = 1.0  # a video that ends earlier than its container declares, by more than this, is cut off
+
+Plane = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One decoded frame: its number from 0, its seconds since the first presented frame, and the picture."""
+
+    index: int
+    time_s: float
+    picture: av.VideoFrame
+
+    def planes(self, *, width: int, height: int) -> tuple[Plane, Plane, Plane]:
+        """Return luma and the two chroma planes as stored (not rotated), uint8.
+
+        Common 8-bit planar pictures are views of the decoder's buffers at full size; any other is converted by
+        swscale to 4:2:0 at `width` x `height`.
+        """
+        picture = self.picture
+        if picture.format.name not in PLANAR or any(plane.line_size <= 0 for plane in picture.planes):
+            picture = picture.reformat(width=width, height=height, format="yuv420p")
+        first, second, third = (_view(plane) for plane in picture.planes[:3])
+        return first, second, third
+
+    @property
+    def full_range(self) -> bool:
+        """Whether luma runs from 0 to 255 instead of 16 to 235."""
+        return self.picture.format.name.startswith("yuvj") or self.picture.color_range == ColorRange.JPEG
+
+    def rgb(self, *, longest: int) -> NDArray[np.uint8]:
+        """Return the upright picture as H x W x 3, shrunk so that neither side is beyond `longest`."""
+        scale = min(1.0, longest / max(self.picture.width, self.picture.height))
+        width, height = max(1, round(self.picture.width * scale)), max(1, round(self.picture.height * scale))
+        stored = self.picture.reformat(width=width, height=height, format="rgb24").to_ndarray()
+        quarter_turns = round(self.picture.rotation / 90) % 4  # counter-clockwise, as np.rot90 counts
+        return np.ascontiguousarray(np.rot90(stored, quarter_turns), dtype=np.uint8)
+
+
+def _view(plane: av.video.plane.VideoPlane) -> Plane:
+    return np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Frame number <-> seconds: `edges` holds n + 1 ascending float64 values; frame i shows in [edges[i], edges[i + 1])."""
+
+    edges: NDArray[np.float64]
+
+    @property
+    def frames(self) -> int:
+        """How many frames there are."""
+        return len(self.edges) - 1
+
+    @property
+    def starts(self) -> NDArray[np.float64]:
+        """Seconds at which each frame appears."""
+        return self.edges[:-1]
+
+    def seconds(self, frame: int) -> float:
+        """Return when `frame` appears; the number of frames gives the end of the video."""
+        return float(self.edges[frame])
+
+    def frame_at(self, seconds: float) -> int:
+        """Return the frame on show at `seconds`, the nearest end where that is outside the video."""
+        found = int(np.searchsorted(self.edges, seconds, side="right")) - 1
+        return min(max(found, 0), self.frames - 1)
+
+
+class VideoReader:
+    """Reads one video once, frame by frame; use as a context manager.
+
+    A timestamp that is absent or does not ascend is replaced by the previous one plus the nominal duration of a frame.
+    """
+
+    def __init__(self, source: Source, *, threads: int = 1) -> None:
+        """Open `source` from its bytes or its path.
+
+        Raises:
+            SourceError: it cannot be opened, or holds no video stream.
+        """
+        self._name = source.item
+        self._times: list[float] = []
+        self._last_duration = 0.0
+        try:
+            self._file = io.BytesIO(source.data) if source.data is not None else Path(source.uri).open("rb")  # noqa: SIM115
+        except OSError as error:
+            raise SourceError(f"{self._name}: {source.uri} cannot be read ({error.strerror})") from error
+        try:
+            self._container = av.open(self._file, mode="r", options={"format_whitelist": CONTAINERS})
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            self._file.close()
+            raise SourceError(f"{self._name}: not a video that can be opened ({_words(error)})") from error
+        pictures = (s for s in self._container.streams.video if not s.disposition & Disposition.attached_pic)
+        stream = next(pictures, None)
+        if stream is None:
+            self.close()
+            raise SourceError(f"{self._name}: holds no video stream, only {self._other_streams()}")
+        self._stream = stream
+        stream.codec_context.thread_count = threads
+        stream.thread_type = "AUTO"
+        self._step = 1.0 / float(stream.average_rate or stream.guessed_rate or DEFAULT_RATE)
+
+    def __enter__(self) -> "VideoReader":
+        """Return itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Close the file."""
+        self.close()
+
+    def close(self) -> None:
+        """Release the decoder and the file."""
+        self._container.close()
+        self._file.close()
+
+    def _other_streams(self) -> str:
+        return ", ".join(sorted({stream.type for stream in self._container.streams})) or "nothing"
+
+    def frames(self) -> Iterator[Frame]:
+        """Decode every frame in presentation order; call once.
+
+        Raises:
+            SourceError: decoding failed, the data is damaged or cut off, or there is no frame; the message names the time.
+        """
+        first: float | None = None
+        try:
+            for packet in self._container.demux(self._stream):
+                if packet.is_corrupt:
+                    raise SourceError(f"{self._name}: the data is damaged after {self._reached()}")
+                for picture in packet.decode():
+                    assert isinstance(picture, av.VideoFrame)  # noqa: S101  a video stream decodes to nothing else
+                    if picture.is_corrupt:
+                        raise SourceError(f"{self._name}: the picture is damaged after {self._reached()}")
+                    shown = picture.time
+                    first = shown if first is None else first
+                    yield Frame(len(self._times), self._tick(shown, first, picture), picture)
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise SourceError(f"{self._name}: cannot be decoded after {self._reached()} ({_words(error)})") from error
+        if not self._times:
+            raise SourceError(f"{self._name}: the video stream holds no frames")
+        self._check_tail()
+
+    def _tick(self, shown: float | None, first: float | None, picture: av.VideoFrame) -> float:
+        seconds = shown - first if shown is not None and first is not None else None
+        if self._times and (seconds is None or seconds <= self._times[-1]):
+            seconds = self._times[-1] + self._step
+        self._times.append(seconds or 0.0)
+        duration = float(picture.duration * picture.time_base) if picture.duration and picture.time_base else 0.0
+        self._last_duration = duration if duration > 0 else self._step
+        return self._times[-1]
+
+    def _reached(self) -> str:
+        return f"{self._times[-1]:.3f} s (frame {len(self._times) - 1})" if self._times else "no frame"
+
+    def _check_tail(self) -> None:
+        stream, declared = self._stream, 0.0
+        if stream.duration is not None and stream.time_base is not None:
+            declared = float(stream.duration * stream.time_base)
+        elif self._container.duration is not None and len(self._container.streams) == 1:
+            declared = self._container.duration / av.time_base
+        ends = self._times[-1] + self._last_duration
+        if declared - ends > max(MISSING_TAIL_S, 2 * self._step):
+            raise SourceError(f"{self._name}: cut off after {self._reached()}, where {declared:.3f} s are declared")
+
+    def timeline(self) -> Timeline:
+        """Return the seconds of all frames read so far."""
+        ends = self._times[-1] + self._last_duration if self._times else 0.0
+        return Timeline(np.array([*self._times, ends], np.float64))
+
+
+def _words(error: Exception) -> str:
+    text = error.strerror if isinstance(error, OSError) else str(error)
+    return " ".join(str(text or error).split())
