@@ -10,6 +10,7 @@ GoldgateError
 │   ├── DeviceError       the device that was asked for is not there
 │   ├── StageError        the work folder lacks an earlier stage, or holds another's result
 │   └── StorageError      the disk is full or may not be written
+├── PredictorError        a model failed on every item of a chunk                       exit 1
 └── EndpointError         a server elsewhere refused or did not answer                  exit 1
 
 Messages are one sentence that names the file, the item and the remedy.
@@ -54,6 +55,10 @@ class StageError(InputError):
 
 class StorageError(InputError):
     """The disk is full, or the folder may not be written."""
+
+
+class PredictorError(GoldgateError):
+    """A model failed on every item of a chunk: its own fault, not the items'."""
 
 
 class EndpointError(GoldgateError):
