@@ -4,9 +4,11 @@ Nothing here has a default: a field that the parties leave open is refused and n
 the profile sketch of the project's acceptance notes; Korn and Graubard 1998; Clopper and Pearson 1934).
 """
 
+import math
+from statistics import NormalDist
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from contract.guideline import Strict
 
@@ -15,7 +17,23 @@ Threshold = Annotated[float, Field(gt=0, lt=1)]
 Confidence = Annotated[float, Field(gt=0.5, lt=1)]
 
 
-class BoxMetrics(Strict):
+class Thresholds(Strict):
+    """Thresholds by metric; null says that the parties do not demand it, and at least one is demanded."""
+
+    @model_validator(mode="after")
+    def _something_is_demanded(self) -> "Thresholds":
+        if not self.demanded:
+            raise ValueError("every threshold is null, so nothing would decide the verdict; set at least one")
+        return self
+
+    @property
+    def demanded(self) -> dict[str, float]:
+        """Metric -> threshold, for the metrics that the parties demand, in the profile's order."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+class BoxMetrics(Thresholds):
     """Thresholds over matched boxes; null says that the parties do not demand it."""
 
     f1: Threshold | None
@@ -24,7 +42,7 @@ class BoxMetrics(Strict):
     class_recall_min: Threshold | None
 
 
-class SentimentMetrics(Strict):
+class SentimentMetrics(Thresholds):
     """Thresholds over texts; null says that the parties do not demand it."""
 
     accuracy: Threshold
@@ -32,7 +50,7 @@ class SentimentMetrics(Strict):
     class_recall_min: Threshold | None
 
 
-class VideoMetrics(Strict):
+class VideoMetrics(Thresholds):
     """Thresholds over videos; null says that the parties do not demand it."""
 
     keyframe_f1: Threshold | None
@@ -101,6 +119,14 @@ class Sampling(Strict):
     extend_to: Annotated[int, Field(gt=0)]
     draw: Literal["commit_reveal", "full"]
 
+    @model_validator(mode="after")
+    def _extension_is_no_smaller(self) -> "Sampling":
+        if self.extend_to < self.min_items:
+            raise ValueError(
+                f"extend_to is {self.extend_to}, less than min_items, which is {self.min_items}; raise extend_to"
+            )
+        return self
+
 
 class Gold(Strict):
     """Where the gold comes from."""
@@ -131,3 +157,59 @@ class Acceptance(Strict):
     gold: Gold
     rework: Rework
     deemed_acceptance_workdays: Annotated[int, Field(ge=0)]
+
+    @property
+    def profiles(self) -> "dict[str, ImageProfile | TextProfile | VideoProfile]":
+        """Kind -> profile, for the kinds that have one."""
+        found = {"image": self.image, "text": self.text, "video": self.video}
+        return {kind: profile for kind, profile in found.items() if profile is not None}
+
+    @model_validator(mode="after")
+    def _the_sample_can_prove_the_thresholds(self) -> "Acceptance":
+        if self.rule == "point":
+            return self
+        census = self.sampling.draw == "full"
+        problems = []
+        for kind, profile in self.profiles.items():
+            metric, needed = _largest_need(profile, census=census)
+            if needed > self.sampling.extend_to:
+                problems.append(
+                    f"acceptance.{kind}.metrics.{metric} of {profile.metrics.demanded[metric]:g} at confidence "
+                    f"{profile.bound.confidence:g} needs at least {needed} items without one error, but "
+                    f"acceptance.sampling.extend_to stops at {self.sampling.extend_to}; raise it to {needed} or more"
+                )
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+
+def items_to_prove(threshold: float, confidence: float, *, method: str = "clopper_pearson") -> int:
+    """Return the smallest sample that, without one error, puts the one-sided lower bound at `threshold`.
+
+    Clopper-Pearson, and Korn-Graubard where nothing is wrong: the smallest n with threshold**n <= 1 - confidence.
+    Wilson: the smallest n with n / (n + z**2) >= threshold. Other methods promise no closed form and give 1.
+    """
+    if method in {"clopper_pearson", "korn_graubard"}:
+        exact = math.log(1 - confidence) / math.log(threshold)
+    elif method == "wilson":
+        exact = NormalDist().inv_cdf(confidence) ** 2 * threshold / (1 - threshold)
+    else:
+        return 1
+    return max(1, math.ceil(exact - 1e-9))
+
+
+def _largest_need(profile: ImageProfile | TextProfile | VideoProfile, *, census: bool) -> tuple[str, int]:
+    """Return the metric over all items that needs the largest sample, and that sample's size.
+
+    The smallest recall over classes counts the items of one class, whose number no one knows beforehand; and a lot
+    of texts that is checked whole proves itself where the bound knows the lot's size.
+    """
+    if isinstance(profile, TextProfile):
+        demanded = {"accuracy": profile.metrics.accuracy}
+        if census and profile.bound.finite_lot:
+            return "accuracy", 1
+    else:
+        demanded = {name: value for name, value in profile.metrics.demanded.items() if name != "class_recall_min"}
+    bound = profile.bound
+    needs = {name: items_to_prove(value, bound.confidence, method=bound.method) for name, value in demanded.items()}
+    return max(needs.items(), key=lambda need: need[1], default=("class_recall_min", 1))

@@ -10,9 +10,9 @@ Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^\S(.*\S)?$"
 
 
 class Strict(BaseModel):
-    """Base of every document of the contract: unknown keys are refused and values do not change."""
+    """Base of every document of the contract: unknown keys, NaN and infinity are refused and values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class LabelDefinition(Strict):
@@ -69,6 +69,7 @@ class Guideline(Strict):
             for event in self.events
             if isinstance(event, ObjectEvent) and event.label not in known
         ]
+        problems += _shared_model_names("classes", self.classes) + _shared_model_names("sentiments", self.sentiments)
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -92,6 +93,18 @@ class Guideline(Strict):
     def sha256(self) -> str:
         """The guideline's hash: of its canonical JSON, whatever the layout of the YAML."""
         return sha256_json(self.model_dump(mode="json"))
+
+
+def _shared_model_names(what: str, definitions: tuple[LabelDefinition, ...]) -> list[str]:
+    """Return a problem for every model name that two definitions claim."""
+    owners: dict[str, str] = {}
+    problems = []
+    for definition in definitions:
+        for alias in dict.fromkeys((definition.name, *definition.model_names)):
+            owner = owners.setdefault(alias, definition.name)
+            if owner != definition.name:
+                problems.append(f"{what} gives the model name {alias!r} to both {owner!r} and {definition.name!r}")
+    return problems
 
 
 def name_map(definitions: tuple[LabelDefinition, ...]) -> dict[str, str]:

@@ -1,6 +1,8 @@
 """Contract terms: one YAML that both parties can read, validated whole."""
 
 import datetime
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +13,8 @@ from contract.acceptance import Acceptance
 from contract.errors import TermsError
 from contract.files import sha256_json
 from contract.guideline import Guideline, Name, Strict
+from contract.termsproblems import terms_problems
+from contract.yamlfile import parse_yaml, problem_in_words
 
 
 class Party(Strict):
@@ -37,11 +41,35 @@ class Volumes(Strict):
 
 
 class Deadline(Strict):
-    """When the work is due: working days after the start."""
+    """When the work is due: working days after the start.
+
+    The day of the start does not count (PRC Civil Code, article 201). Working days are Monday to Friday, less
+    `holidays`, plus the weekend days in `makeup_workdays` that are worked in exchange.
+    """
 
     start: datetime.date
-    working_days: Annotated[int, Field(gt=0)]
+    working_days: Annotated[int, Field(gt=0, le=10_000)]
     holidays: tuple[datetime.date, ...] = ()
+    makeup_workdays: tuple[datetime.date, ...] = ()
+
+    @model_validator(mode="after")
+    def _a_day_is_worked_or_free(self) -> "Deadline":
+        both = sorted(set(self.holidays) & set(self.makeup_workdays))
+        if both:
+            raise ValueError(f"{both[0]} stands both in holidays and in makeup_workdays")
+        return self
+
+    def is_workday(self, day: datetime.date) -> bool:
+        """Return whether `day` counts."""
+        return day in self.makeup_workdays or (day.weekday() < 5 and day not in self.holidays)
+
+    def due_date(self) -> datetime.date:
+        """Return the last day on which delivery is in time: the `working_days`-th working day after `start`."""
+        day, left = self.start, self.working_days
+        while left:
+            day += datetime.timedelta(days=1)
+            left -= self.is_workday(day)
+        return day
 
 
 class Limits(Strict):
@@ -84,21 +112,40 @@ class Terms(Strict):
     acceptance: Acceptance
 
     @model_validator(mode="after")
-    def _ordered_kinds_have_labels_and_a_profile(self) -> "Terms":
-        problems = []
-        ordered = (
-            ("image", self.volumes.images, self.guideline.classes, "guideline.classes", self.acceptance.image),
-            ("text", self.volumes.texts, self.guideline.sentiments, "guideline.sentiments", self.acceptance.text),
-            ("video", self.volumes.video_hours, (True,), "", self.acceptance.video),
-        )
-        for kind, volume, labels, where, profile in ordered:
-            if volume and not labels:
-                problems.append(f"volumes order {kind} items but {where} is empty")
-            if volume and profile is None:
-                problems.append(f"volumes order {kind} items but acceptance.{kind} is null, so no verdict could be reached")
+    def _parts_agree(self) -> "Terms":
+        problems = [*self._kind_problems(), *self._volume_problems()]
+        if len(set(self.formats)) < len(self.formats):
+            problems.append("formats names one format twice")
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def _kind_problems(self) -> Iterator[str]:
+        kinds = (
+            ("image", "images", self.volumes.images, "classes", self.guideline.classes),
+            ("text", "texts", self.volumes.texts, "sentiments", self.guideline.sentiments),
+        )
+        profiles = self.acceptance.profiles
+        for kind, field, volume, where, labels in kinds:
+            if kind in profiles and not labels:
+                yield f"acceptance.{kind} demands labels but guideline.{where} is empty"
+            elif volume and not labels:
+                yield f"volumes.{field} orders {kind} items but guideline.{where} is empty"
+        for kind, field, volume in (*(row[:3] for row in kinds), ("video", "video_hours", self.volumes.video_hours)):
+            if volume and kind not in profiles:
+                yield f"volumes.{field} orders {kind} items but acceptance.{kind} is null, so no verdict could be reached"
+        video = self.acceptance.video
+        if video and video.metrics.event_f1 is not None and not self.guideline.events:
+            yield "acceptance.video.metrics.event_f1 demands events but guideline.events is empty"
+
+    def _volume_problems(self) -> Iterator[str]:
+        sampling = self.acceptance.sampling
+        needed = sampling.min_items if sampling.draw == "commit_reveal" else 1
+        for field, volume in (("images", self.volumes.images), ("texts", self.volumes.texts)):
+            if 0 < volume < needed:
+                yield f"acceptance.sampling.min_items is {needed}, more than the {volume} items of volumes.{field}"
+        if not (self.volumes.images or self.volumes.texts or self.volumes.video_hours):
+            yield "volumes orders nothing; give images, texts or video_hours"
 
     @property
     def sha256(self) -> str:
@@ -109,16 +156,23 @@ class Terms(Strict):
 def parse_terms(document: Any, *, origin: str) -> Terms:
     """Validate a contract that was read from `origin`.
 
+    Words, numbers and truth values must be of their own kind: "0.5" is no number and 1 is no truth value.
+
     Raises:
         TermsError: names every wrong, unknown or open field at once.
     """
+    if not isinstance(document, Mapping):
+        what = "empty" if document is None else f"a {type(document).__name__}"
+        raise TermsError(
+            f"{origin}: the terms must be a mapping of fields such as 'contract: ...', but the document is {what}"
+        )
     try:
-        return Terms.model_validate(document)
+        # Through JSON, where strict still lets a list be a tuple and a text be a date.
+        return Terms.model_validate_json(json.dumps(document, default=str), strict=True)
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(str(part) for part in problem['loc']) or 'contract'}: {problem['msg']}" for problem in error.errors()
-        ]
-        raise TermsError(f"{origin}: {len(lines)} problem(s) in the terms: " + "; ".join(lines)) from error
+        problems = terms_problems(error, Terms)
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise TermsError(f"{origin}: {count} in the terms: " + "; ".join(problems)) from error
 
 
 def load_terms(path: Path) -> Terms:
@@ -128,9 +182,11 @@ def load_terms(path: Path) -> Terms:
         TermsError: the file is absent, not YAML, or not valid terms.
     """
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = parse_yaml(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise TermsError(f"{path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise TermsError(f"{path}: not a YAML document ({' '.join(str(error).split())})") from error
+    except UnicodeDecodeError as error:
+        raise TermsError(f"{path}: not a text in UTF-8 (byte {error.start}); save it as UTF-8") from error
+    except yaml.YAMLError as error:
+        raise TermsError(f"{path}: not a YAML document: {problem_in_words(error)}") from error
     return parse_terms(document, origin=str(path))
