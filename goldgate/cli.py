@@ -1,0 +1,207 @@
+"""The command line: one command an arrow of the flow. Heavy libraries are imported by the command that needs them."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from contract.tables import Task
+from goldgate.console import guarded, log_to_stderr
+
+app = typer.Typer(
+    name="goldgate",
+    help="Model-assisted pre-labelling with a contract's acceptance gate at its end.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+models_app = typer.Typer(help="List, fetch and train models.", no_args_is_help=True)
+train_app = typer.Typer(help="Train a small model of the project's own.", no_args_is_help=True)
+app.add_typer(models_app, name="models")
+models_app.add_typer(train_app, name="train")
+
+ContractOption = Annotated[Path, typer.Option("--contract", "-c", help="The contract's terms (YAML).", show_default=False)]
+LotOption = Annotated[str, typer.Option("--lot", help="Name of the lot.", show_default=False)]
+WorkOption = Annotated[Path, typer.Option("--work", help="The work folder.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+ModelsFileOption = Annotated[Path | None, typer.Option("--models-file", help="Instead of configs/models.yaml.")]
+
+_TASK_NAMES: Final = {
+    "boxes": Task.BOXES,
+    "sentiment": Task.SENTIMENTS,
+    "shots": Task.SHOTS,
+    "keyframes": Task.KEYFRAMES,
+    "events": Task.EVENTS,
+}
+_WORK: Final = Path("work")
+
+
+@app.command()
+def demo(work: WorkOption = _WORK, address: Annotated[str, typer.Option(help="local or ray.")] = "ray") -> int:
+    """Tell the whole story on bundled weights and made material, with no network."""
+    from goldgate.demo.story import tell
+
+    return tell(work, address=address)
+
+
+@app.command()
+def check(contract: Annotated[Path, typer.Argument(help="The contract's terms (YAML).")], json_: JsonOption = False) -> int:
+    """Validate the terms and print their reading in words, in Chinese and English."""
+    from goldgate.checking import check_terms
+
+    return check_terms(contract, as_json=json_)
+
+
+@app.command()
+def intake(
+    contract: ContractOption,
+    lot: LotOption,
+    paths: Annotated[list[str] | None, typer.Argument(help="Files, folders, globs, text tables or a manifest.")] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Compare the lot with the files on disk.")] = False,
+    work: WorkOption = _WORK,
+    json_: JsonOption = False,
+) -> int:
+    """Take in a lot: probe, hash and sign off every item, or --verify one that was taken in."""
+    from goldgate import checking
+    from goldgate.stages import open_stage
+
+    stage = open_stage(contract, lot, work)
+    if verify:
+        return checking.verify_lot(stage, as_json=json_)
+    return checking.take_in_lot(stage, contract, paths or [], as_json=json_)
+
+
+@app.command()
+def prelabel(  # noqa: PLR0913 - a command's options are its public face
+    contract: ContractOption,
+    lot: LotOption,
+    model: Annotated[list[str] | None, typer.Option("--model", help="ROLE=NAME or ROLE=PATH.")] = None,
+    address: Annotated[str, typer.Option(help="local, ray, or the http address of a server.")] = "local",
+    device: DeviceOption = "auto",
+    work: WorkOption = _WORK,
+    json_: JsonOption = False,
+) -> int:
+    """Label the lot with models: resumable, and nothing lost."""
+    from goldgate.prelabelling import prelabel_lot
+    from goldgate.stages import open_stage
+
+    return prelabel_lot(open_stage(contract, lot, work), model or [], address=address, device=device, as_json=json_)
+
+
+@app.command()
+def export(  # noqa: PLR0913 - a command's options are its public face
+    contract: ContractOption,
+    lot: LotOption,
+    format_: Annotated[str, typer.Option("--format", help="coco, labelstudio or jsonl.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write into.")],
+    from_: Annotated[str, typer.Option("--from", help="drafts[:RUN], submission[:N] or gold[:V].")] = "drafts",
+    work: WorkOption = _WORK,
+    json_: JsonOption = False,
+) -> int:
+    """Write drafts, a submission or gold for a review tool."""
+    from goldgate.exchange import export_labels
+    from goldgate.stages import open_stage
+
+    return export_labels(open_stage(contract, lot, work), format_, out, from_=from_, as_json=json_)
+
+
+@app.command(name="import")
+def import_(  # noqa: PLR0913 - a command's options are its public face
+    path: Annotated[Path, typer.Argument(help="The review tool's export.")],
+    contract: ContractOption,
+    lot: LotOption,
+    format_: Annotated[str, typer.Option("--format", help="coco, labelstudio or jsonl.")],
+    as_: Annotated[str, typer.Option("--as", help="submission or gold.")],
+    work: WorkOption = _WORK,
+    json_: JsonOption = False,
+) -> int:
+    """Bring corrected work back as a numbered submission, or as gold."""
+    from goldgate.exchange import import_labels
+    from goldgate.stages import open_stage
+
+    return import_labels(open_stage(contract, lot, work), format_, path, role=as_, as_json=json_)
+
+
+@app.command()
+def score(  # noqa: PLR0913 - a command's options are its public face
+    task: Annotated[str, typer.Option(help="boxes, sentiment, shots, keyframes or events.")],
+    labels: Annotated[Path, typer.Option(help="The labels to score.", show_default=False)],
+    gold: Annotated[Path, typer.Option(help="The gold.", show_default=False)],
+    contract: Annotated[Path | None, typer.Option("--contract", "-c", help="Terms whose profile to use.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for score.json, matches and defects, and the report.")] = None,
+    device: DeviceOption = "cpu",
+    json_: JsonOption = False,
+) -> int:
+    """Score any labels against any gold, with or without a contract."""
+    from goldgate.judging import score_files
+
+    return score_files(_task(task), labels, gold, contract=contract, out=out, device=device, as_json=json_)
+
+
+@app.command()
+def accept(  # noqa: PLR0913 - a command's options are its public face
+    contract: ContractOption,
+    lot: LotOption,
+    submission: Annotated[int | None, typer.Option(help="Number of the submission; the newest if left out.")] = None,
+    gold: Annotated[int | None, typer.Option(help="Version of the gold; the newest if left out.")] = None,
+    device: DeviceOption = "cpu",
+    work: WorkOption = _WORK,
+    json_: JsonOption = False,
+) -> int:
+    """Judge a submission by the contract's terms: 0 ACCEPT, 3 REJECT, 4 EXTEND."""
+    from goldgate.judging import accept_submission
+    from goldgate.stages import open_stage
+
+    return accept_submission(open_stage(contract, lot, work), submission, gold, device=device, as_json=json_)
+
+
+@app.command()
+def serve(
+    config: Annotated[Path | None, typer.Option(help="Settings of the server; configs/serve.yaml if left out.")] = None,
+    contract: Annotated[Path | None, typer.Option("--contract", "-c", help="Terms whose labels to speak.")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+) -> int:
+    """Serve the models over HTTP until Ctrl-C."""
+    from goldgate.serving_command import serve_models
+
+    return serve_models(config, contract, host=host, port=port)
+
+
+@models_app.command("list")
+def models_list(models_file: ModelsFileOption = None, json_: JsonOption = False) -> int:
+    """List the models that configs/models.yaml names."""
+    from goldgate.model_commands import list_models
+
+    return list_models(models_file, as_json=json_)
+
+
+@models_app.command("pull")
+def models_pull(name: str, models_file: ModelsFileOption = None) -> int:
+    """Fetch a model once, and check or print its digest."""
+    from goldgate.model_commands import pull_model
+
+    return pull_model(name, models_file)
+
+
+def _task(name: str) -> Task:
+    if name not in _TASK_NAMES:
+        raise typer.BadParameter(f"{name!r} is none of {', '.join(_TASK_NAMES)}", param_hint="--task")
+    return _TASK_NAMES[name]
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line on `arguments` and return the exit status."""
+    debug = "--debug" in arguments
+    rest = [argument for argument in arguments if argument != "--debug"]
+    log_to_stderr(debug=debug)
+    return guarded(lambda: app(rest, standalone_mode=False), debug=debug)
+
+
+def main() -> None:
+    """Entry point of the `goldgate` script."""
+    sys.exit(run(sys.argv[1:]))

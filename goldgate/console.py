@@ -1,0 +1,125 @@
+"""What people see: one sentence on errors, progress with rate and time left, one JSON document for scripts."""
+
+import contextlib
+import datetime
+import json
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import click
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, Progress, TextColumn
+
+from contract.errors import GoldgateError, InputError
+from prelabel.run import Progress as JobProgress
+
+EXIT_DONE: Final = 0
+EXIT_FAULT: Final = 1
+EXIT_BAD_INPUT: Final = 2
+_SECONDS_BETWEEN_LINES: Final = 10.0
+
+messages = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def emit_json(document: Any) -> None:
+    """Write the one JSON document of a command to standard output."""
+    sys.stdout.write(json.dumps(document, ensure_ascii=False, allow_nan=False, default=str) + "\n")
+
+
+def emit_text(text: str) -> None:
+    """Write a command's result for people to standard output."""
+    sys.stdout.write(text + "\n")
+
+
+def say(text: str) -> None:
+    """Tell people what goes on, on standard error."""
+    messages.print(text, markup=False)
+
+
+def log_to_stderr(*, debug: bool) -> None:
+    """Send log records to standard error: warnings, or everything with --debug."""
+    handler = RichHandler(console=messages, show_time=False, show_path=debug, rich_tracebacks=False)
+    logging.basicConfig(
+        level=logging.DEBUG if debug else logging.WARNING, handlers=[handler], format="%(message)s", force=True
+    )
+
+
+def guarded(command: Callable[[], int | None], *, debug: bool) -> int:
+    """Run `command` and turn whatever it raises into one sentence and an exit status.
+
+    0 done, 2 bad input or usage (a full disk and Ctrl-C included), 1 a fault of ours; the traceback only with --debug.
+    """
+    try:
+        return command() or EXIT_DONE
+    except GoldgateError as error:
+        status, sentence = (EXIT_BAD_INPUT if isinstance(error, InputError) else EXIT_FAULT), str(error)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        return EXIT_BAD_INPUT
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        status, sentence = (
+            EXIT_BAD_INPUT,
+            "stopped by Ctrl-C; what was finished stands, and the same command goes on from there",
+        )
+    except BrokenPipeError:
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_DONE
+    except Exception as error:  # noqa: BLE001 - the command line's outermost loop: a fault of ours is one sentence too
+        status, sentence = (
+            EXIT_FAULT,
+            f"a fault of goldgate: {type(error).__name__}: {error} (run again with --debug for the traceback)",
+        )
+    if debug:
+        traceback.print_exc()
+    say(f"goldgate: {sentence}")
+    return status
+
+
+@contextlib.contextmanager
+def progress_of_job(title: str, due: datetime.date) -> Iterator[Callable[[JobProgress], None]]:
+    """Show a job's progress with rate, time left, and the contract's deadline: a bar, or lines where there is no terminal."""
+    if not messages.is_terminal:
+        yield _line_now_and_then(title, due)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=messages) as bar:
+        task = bar.add_task(title, total=None, note="")
+
+        def update(now: JobProgress) -> None:
+            bar.update(task, total=now.items, completed=now.done, note=_note(now, due))
+
+        yield update
+
+
+def _line_now_and_then(title: str, due: datetime.date) -> Callable[[JobProgress], None]:
+    last_said = 0.0
+
+    def update(now: JobProgress) -> None:
+        nonlocal last_said
+        if now.done == now.items or now.seconds - last_said >= _SECONDS_BETWEEN_LINES:
+            last_said = now.seconds
+            say(f"{title}: {now.done}/{now.items}, {_note(now, due)}")
+
+    return update
+
+
+def _note(now: JobProgress, due: datetime.date) -> str:
+    if now.items_per_s is None or now.seconds_left is None:
+        return f"due {due}"
+    left = datetime.timedelta(seconds=round(now.seconds_left))
+    end = datetime.datetime.now(tz=datetime.timezone.utc) + left
+    late = ", LATE" if end.date() > due else ""
+    return f"{now.items_per_s:.1f}/s, {left} left, {now.rejected} rejected, due {due}{late}"
