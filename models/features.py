@@ -1,0 +1,89 @@
+"""What is kept of every frame of a video: a thumbnail and a few figures, less than 2 KB a frame."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.frames import Frame
+
+ANALYSIS: Final = (320, 180)  # width, height at which sharpness is measured
+LUMA: Final = (48, 27)  # width, height of the luma thumbnail
+CHROMA: Final = (16, 9)  # width, height of each chroma thumbnail
+LUMA_SIZE: Final = LUMA[0] * LUMA[1]
+CHROMA_SIZE: Final = CHROMA[0] * CHROMA[1]
+
+# 8-bit studio range (16 to 235, ITU-R BT.601 and BT.709) to full range.
+_EXPAND: Final = np.clip(np.rint((np.arange(256) - 16.0) * 255.0 / 219.0), 0, 255).astype(np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Columns over the n frames of one video.
+
+    `luma` is n x 1296 (27 rows of 48 block means, full range) and `chroma` n x 288 (9 x 16 block means of Cb, then of
+    Cr), both uint8. `sharpness` is the variance of the Laplacian at 320 x 180 (Pech-Pacheco et al., 2000).
+    """
+
+    luma: NDArray[np.uint8]
+    chroma: NDArray[np.uint8]
+    sharpness: NDArray[np.float32]
+
+    @property
+    def frames(self) -> int:
+        """How many frames there are."""
+        return len(self.sharpness)
+
+    @property
+    def brightness(self) -> NDArray[np.float32]:
+        """Mean luma of each frame, 0 to 255."""
+        return self.luma.mean(axis=1, dtype=np.float32)
+
+    @property
+    def contrast(self) -> NDArray[np.float32]:
+        """Standard deviation of the luma thumbnail of each frame, in one pass of bounded memory."""
+        parts = [self.luma[at : at + 1024].std(axis=1, dtype=np.float32) for at in range(0, self.frames, 1024)]
+        return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+    def vectors(self, frames: NDArray[np.intp] | slice) -> NDArray[np.float32]:
+        """Return luma and chroma of `frames` as one float32 row each, the space in which pictures are compared.
+
+        Chroma is weighted so that its 288 values count about a third as much as the 1296 of luma.
+        """
+        return np.concatenate([self.luma[frames].astype(np.float32), 1.5 * self.chroma[frames].astype(np.float32)], axis=1)
+
+    def steps(self) -> NDArray[np.float32]:
+        """Return the mean absolute difference of each frame's vector from the one before it; the first is 0."""
+        steps = np.zeros(self.frames, np.float32)
+        for at in range(1, self.frames, 512):
+            block = self.vectors(slice(at - 1, min(at + 512, self.frames)))
+            steps[at : at + 512] = np.abs(np.diff(block, axis=0)).mean(axis=1)
+        return steps
+
+
+class FeatureLog:
+    """Collects features frame by frame while a video is decoded."""
+
+    def __init__(self) -> None:
+        self._luma: list[NDArray[np.uint8]] = []
+        self._chroma: list[NDArray[np.uint8]] = []
+        self._sharpness: list[float] = []
+
+    def add(self, frame: Frame) -> None:
+        """Measure one frame; its picture is not kept."""
+        first, second, third = frame.planes(width=ANALYSIS[0], height=ANALYSIS[1])
+        middle = cv2.resize(first, ANALYSIS, interpolation=cv2.INTER_AREA)
+        _, deviation = cv2.meanStdDev(cv2.Laplacian(middle, cv2.CV_16S))
+        small = cv2.resize(middle, LUMA, interpolation=cv2.INTER_AREA)
+        self._luma.append((small if frame.full_range else _EXPAND[small]).ravel())
+        colours = [cv2.resize(plane, CHROMA, interpolation=cv2.INTER_AREA).ravel() for plane in (second, third)]
+        self._chroma.append(np.concatenate(colours))
+        self._sharpness.append(float(deviation[0, 0]) ** 2)
+
+    def features(self) -> Features:
+        """Return what has been measured so far."""
+        luma = np.array(self._luma, np.uint8).reshape(-1, LUMA_SIZE)
+        chroma = np.array(self._chroma, np.uint8).reshape(-1, 2 * CHROMA_SIZE)
+        return Features(luma, chroma, np.array(self._sharpness, np.float32))
