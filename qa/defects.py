@@ -1,0 +1,121 @@
+"""Defects: what the matching left over, named in the fixed order of the acceptance notes, 3.6, each box once.
+
+1. wrong_class: a gold and a label left over, IoU at least the threshold, different classes;
+2. loose_box: left over, same class, IoU from .1 to below the threshold;
+3. duplicate: a label left over, same class, IoU at least the threshold with a gold that is matched already;
+4. missed: gold still left; 5. spurious: label still left.
+Where classes do not count, every class is the same and wrong_class cannot occur.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from contract.acceptance import ImageProfile
+from contract.scores import BOX_DEFECTS
+from qa.boxes import BoxColumns, Pairs, Reading, overlapping
+from qa.iou import TIE
+from qa.matching import Indices, Mask, assign
+
+LOOSE_FROM: Final = 0.1
+KINDS: Final = ("wrong_class", "loose_box", "duplicate", "missed", "spurious")
+
+
+@dataclass(frozen=True)
+class Defect:
+    """All defects of one kind; -1 where no box of that side takes part."""
+
+    kind: str
+    gold: Indices
+    label: Indices
+    iou: NDArray[np.float64] | None = None
+
+
+def find_defects(reading: Reading, profile: ImageProfile) -> list[Defect]:
+    """Return the defects of `reading`, one entry a kind, in the order of `KINDS`."""
+    gold_free, label_free = _mask(len(reading.gold), reading.gold_left), _mask(len(reading.labels), reading.labels_left)
+    near = _left_over_pairs(reading)
+    reaches = near.iou >= profile.iou - TIE
+    same = _same_class(near, reading, profile)
+    found = []
+    for kind, candidates in (("wrong_class", reaches & ~same), ("loose_box", ~reaches & same)):
+        free = near.take(candidates & gold_free[near.gold] & label_free[near.label])
+        taken = free.take(assign(free.gold, free.label, free.iou))
+        gold_free[taken.gold] = False
+        label_free[taken.label] = False
+        found.append(Defect(kind, taken.gold, taken.label, taken.iou))
+    copies = _duplicates(reading, profile, label_free)
+    label_free[copies.label] = False
+    found.append(Defect("duplicate", copies.gold, copies.label, copies.iou))
+    missed, spurious = np.flatnonzero(gold_free), np.flatnonzero(label_free)
+    found.append(Defect("missed", missed, np.full(missed.size, -1)))
+    found.append(Defect("spurious", np.full(spurious.size, -1), spurious))
+    return found
+
+
+def _mask(size: int, indices: Indices) -> Mask:
+    mask = np.zeros(size, dtype=np.bool_)
+    mask[indices] = True
+    return mask
+
+
+def _same_class(pairs: Pairs, reading: Reading, profile: ImageProfile) -> Mask:
+    if not profile.class_aware:
+        return np.ones(pairs.gold.size, dtype=np.bool_)
+    return np.asarray(reading.gold.label[pairs.gold] == reading.labels.label[pairs.label], dtype=np.bool_)
+
+
+def _left_over_pairs(reading: Reading) -> Pairs:
+    gold, labels = reading.gold_left, reading.labels_left
+    return _among(reading, gold, labels, floor=LOOSE_FROM)
+
+
+def _among(reading: Reading, gold: Indices, labels: Indices, *, floor: float) -> Pairs:
+    pairs = overlapping(reading.gold.take(gold), reading.labels.take(labels), floor=floor, by_class=False)
+    return Pairs(gold[pairs.gold], labels[pairs.label], pairs.iou)
+
+
+def _duplicates(reading: Reading, profile: ImageProfile, label_free: Mask) -> Pairs:
+    """Return each free label that covers a matched gold, with the gold that it covers best."""
+    matched = np.sort(reading.matched.gold)
+    pairs = _among(reading, matched, np.flatnonzero(label_free), floor=profile.iou)
+    pairs = pairs.take(_same_class(pairs, reading, profile))
+    pairs = pairs.take(np.lexsort((pairs.gold, -pairs.iou, pairs.label)))
+    _, first = np.unique(pairs.label, return_index=True)
+    return pairs.take(first)
+
+
+def defect_table(defects: list[Defect], *, reading: Reading, items: list[str], names: list[str]) -> pa.Table:
+    """Return `defects` as a table of `BOX_DEFECTS`, kind by kind."""
+    parts = [_rows(defect, reading=reading, items=items, names=names) for defect in defects]
+    return pa.concat_tables(parts)
+
+
+def _rows(defect: Defect, *, reading: Reading, items: list[str], names: list[str]) -> pa.Table:
+    gold, label = reading.gold, reading.labels
+    on_gold = defect.gold.size > 0 and defect.gold[0] >= 0
+    on_label = defect.label.size > 0 and defect.label[0] >= 0
+    image = gold.image[defect.gold] if on_gold else label.image[defect.label]
+    size = defect.gold.size
+    columns = {
+        "item": taken(items, image),
+        "kind": pa.array([defect.kind] * size, pa.string()),
+        "gold_row": pa.array(gold.row[defect.gold]) if on_gold else pa.nulls(size, pa.int64()),
+        "label_row": pa.array(label.row[defect.label]) if on_label else pa.nulls(size, pa.int64()),
+        "gold_label": _names(gold, defect.gold, names) if on_gold else pa.nulls(size, pa.string()),
+        "label": _names(label, defect.label, names) if on_label else pa.nulls(size, pa.string()),
+        "iou": pa.nulls(size, pa.float64()) if defect.iou is None else pa.array(defect.iou, pa.float64()),
+    }
+    return pa.table(columns, schema=BOX_DEFECTS)
+
+
+def _names(of: BoxColumns, index: Indices, names: list[str]) -> pa.Array:
+    return taken(names, of.label[index])
+
+
+def taken(values: list[str], index: Indices) -> pa.Array:
+    """Return `values` at `index` as an Arrow array of strings."""
+    return pa.array(values, pa.string()).take(pa.array(index, pa.int64()))

@@ -1,0 +1,189 @@
+"""Boxes against gold, as one document: the contract's reading, its limits, the defects, and COCO's reading."""
+
+from typing import Any, Final, Literal, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from contract.acceptance import ImageProfile
+from contract.labelset import LabelSet
+from contract.scores import (
+    BOX_MATCHES,
+    ITEM_COUNTS,
+    BoxContract,
+    BoxDefects,
+    BoxScore,
+    ClassRates,
+    CocoCurves,
+    CocoFigures,
+    Coverage,
+    Interval,
+    SizeRates,
+)
+from contract.tables import Task
+from qa import coco
+from qa.boxes import BoxColumns, Reading, box_columns, class_names, read_boxes
+from qa.coverage import Scored, scored_items
+from qa.defects import defect_table, find_defects, taken
+from qa.iou import TIE, Device, check_device
+from qa.rates import Sums, interval, rates, share, three_intervals
+
+_SIZES: Final[tuple[Literal["small", "medium", "large"], ...]] = ("small", "medium", "large")
+_SIZE_LIMITS: Final = (32.0**2, 96.0**2)
+_HISTOGRAM_BINS: Final = 20
+
+
+def score_boxes(
+    labels: LabelSet, gold: LabelSet, profile: ImageProfile, *, device: Device = "cpu", lot_items: int | None = None
+) -> BoxScore:
+    """Score the boxes of `labels` against those of `gold` by `profile`.
+
+    Counts add over any split of the items, and no order of rows or items matters, but for COCO's figures:
+    there a tie of scores within an image is broken by the order of rows and across images by the order of
+    items in the gold's states, as pycocotools breaks it by the file's order and by the image id.
+
+    Args:
+        labels: the submission (or drafts: with scores on every box COCO's figures are given too).
+        gold: what is true; its states say which images are scored.
+        profile: the reading.
+        device: where overlaps are computed; the result is the same.
+        lot_items: size of the lot that the gold's images were drawn from, for limits of a finite lot.
+
+    Raises:
+        LabelsError: the gold holds no boxes table, or an item is named twice.
+        DeviceError: CUDA was asked for and is absent.
+    """
+    check_device(device)
+    scored = scored_items(Task.BOXES, labels, gold)
+    ours, theirs = labels.table(Task.BOXES), gold.table(Task.BOXES)
+    names, items = class_names(ours, theirs), sorted(scored.items)
+    columns = box_columns(theirs, image=scored.codes(theirs), names=names)
+    submitted = box_columns(ours, image=scored.codes(ours), names=names)
+    reading = read_boxes(columns, submitted, profile=profile, device=device)
+    sums = _sums_by_image(reading, len(items))
+    bounds = three_intervals(sums, bound=profile.bound, lot_items=lot_items)
+    defects = find_defects(reading, profile)
+    figures, curves, reason = _coco_reading(columns, submitted, scored=scored, scores=ours["score"], names=names)
+    return BoxScore(
+        contract=_contract(reading, sums, bounds=bounds, coverage=scored.coverage, items=items),
+        defects=BoxDefects(**{defect.kind: int(defect.gold.size) for defect in defects}),
+        per_class=_per_class(reading, names=names, images=len(items), profile=profile, lot_items=lot_items),
+        per_size=_per_size(reading),
+        iou_histogram=tuple(np.histogram(reading.matched.iou, bins=_HISTOGRAM_BINS, range=(0, 1))[0].tolist()),
+        coco=figures,
+        coco_reason=reason,
+        coco_curves=curves,
+        bounds=cast(Any, bounds),
+        coverage=scored.coverage,
+        reading={**profile.model_dump(mode="json", exclude={"metrics"}), "iou_tie": TIE},
+        matches=_match_table(reading, items=items, names=names),
+        defect_rows=defect_table(defects, reading=reading, items=items, names=names),
+        items=pa.table({"item": items, "tp": sums.tp, "fp": sums.fp, "fn": sums.fn}, schema=ITEM_COUNTS),
+    )
+
+
+def _sums_by_image(reading: Reading, images: int) -> Sums:
+    return Sums(
+        tp=np.bincount(reading.gold.image[reading.matched.gold], minlength=images),
+        fp=np.bincount(reading.labels.image[reading.labels_left], minlength=images),
+        fn=np.bincount(reading.gold.image[reading.gold_left], minlength=images),
+    )
+
+
+def _contract(
+    reading: Reading, sums: Sums, *, bounds: dict[str, Interval], coverage: Coverage, items: list[str]
+) -> BoxContract:
+    tp, fp, fn = sums.totals()
+    fields = rates(tp, fp, fn)
+    iou = np.sort(reading.matched.iou)
+    if not iou.size:
+        fields["reasons"] |= dict.fromkeys(("mean_iou", "p5_iou", "share_iou_075"), "no pair matches")
+    if not tp + fp + fn:
+        fields["reasons"]["jaccard"] = "neither side has a box"
+    for name, limit in (("lower_bound", "f1"), ("precision_lower_bound", "precision"), ("recall_lower_bound", "recall")):
+        if bounds[limit].reason:
+            fields["reasons"][name] = bounds[limit].reason
+    perfect = (sums.fp + sums.fn == 0) & ~np.isin(items, coverage.incomplete)
+    return BoxContract(
+        **fields,
+        jaccard=share(tp, tp + fp + fn),
+        mean_iou=float(iou.mean()) if iou.size else None,
+        p5_iou=float(np.quantile(iou, 0.05)) if iou.size else None,
+        share_iou_075=share(int((iou >= 0.75 - TIE).sum()), iou.size),
+        lower_bound=bounds["f1"].lower,
+        upper_bound=bounds["f1"].upper,
+        precision_lower_bound=bounds["precision"].lower,
+        recall_lower_bound=bounds["recall"].lower,
+        images=len(items),
+        perfect_images=int(perfect.sum()),
+        ignored_gold=reading.ignored_gold,
+        ignored_labels=reading.ignored_labels,
+    )
+
+
+def _per_class(
+    reading: Reading, *, names: list[str], images: int, profile: ImageProfile, lot_items: int | None
+) -> tuple[ClassRates, ...]:
+    """Rates of each class that occurs: matches and misses by the gold's class, false positives by the label's."""
+    hit, missed, extra = reading.matched.gold, reading.gold_left, reading.labels_left
+    result = []
+    for code, name in enumerate(names):
+        tp = np.bincount(reading.gold.image[hit[reading.gold.label[hit] == code]], minlength=images)
+        fn = np.bincount(reading.gold.image[missed[reading.gold.label[missed] == code]], minlength=images)
+        fp = int((reading.labels.label[extra] == code).sum())
+        if tp.any() or fn.any() or fp:
+            bound = interval(tp, tp + fn, bound=profile.bound, lot_items=lot_items)
+            result.append(ClassRates(label=name, recall_bound=bound, **rates(int(tp.sum()), fp, int(fn.sum()))))
+    return tuple(result)
+
+
+def _per_size(reading: Reading) -> tuple[SizeRates, ...]:
+    """Rates by size: of the gold box, or of the submission's where there is no gold."""
+    gold_size = np.digitize(reading.gold.area, _SIZE_LIMITS)
+    label_size = np.digitize(reading.labels.boxes[:, 2] * reading.labels.boxes[:, 3], _SIZE_LIMITS)
+    tp = np.bincount(gold_size[reading.matched.gold], minlength=3)
+    fn = np.bincount(gold_size[reading.gold_left], minlength=3)
+    fp = np.bincount(label_size[reading.labels_left], minlength=3)
+    return tuple(SizeRates(size=size, **rates(int(tp[i]), int(fp[i]), int(fn[i]))) for i, size in enumerate(_SIZES))
+
+
+def _match_table(reading: Reading, *, items: list[str], names: list[str]) -> pa.Table:
+    gold, label = reading.gold.take(reading.matched.gold), reading.labels.take(reading.matched.label)
+    columns = {
+        "item": taken(items, gold.image),
+        "gold_row": gold.row,
+        "label_row": label.row,
+        "gold_label": taken(names, gold.label),
+        "label": taken(names, label.label),
+        "iou": reading.matched.iou,
+    }
+    return pa.table(columns, schema=BOX_MATCHES)
+
+
+def _coco_reading(
+    gold: BoxColumns, labels: BoxColumns, *, scored: Scored, scores: pa.ChunkedArray, names: list[str]
+) -> tuple[CocoFigures | None, CocoCurves | None, str | None]:
+    if not len(labels):
+        return None, None, "the submission has no boxes, so that there are no scores to rank by"
+    own = scores.take(pa.array(labels.row))
+    if own.null_count:
+        return None, None, f"{own.null_count} of {len(labels)} boxes carry no score; average precision ranks by score"
+    place = _place_in_states(scored)
+    arrays = coco.evaluate(_placed(gold, place), _placed(labels, place), scores=_floats(own), classes=len(names))
+    return coco.figures(arrays), coco.curves(arrays), None
+
+
+def _placed(columns: BoxColumns, place: NDArray[np.int64]) -> BoxColumns:
+    fields = (columns.label, columns.boxes, columns.area, columns.crowd, columns.row)
+    return BoxColumns(place[columns.image], *fields)
+
+
+def _place_in_states(scored: Scored) -> NDArray[np.int64]:
+    """Return for each item in sorted order its place in the gold's states."""
+    return np.argsort(np.array(scored.items, dtype=object), kind="stable")
+
+
+def _floats(column: pa.ChunkedArray) -> NDArray[np.float64]:
+    return np.asarray(pc.cast(column, pa.float64()).to_numpy(), dtype=np.float64)
