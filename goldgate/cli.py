@@ -82,14 +82,17 @@ def prelabel(  # noqa: PLR0913 - a command's options are its public face
     model: Annotated[list[str] | None, typer.Option("--model", help="ROLE=NAME or ROLE=PATH.")] = None,
     address: Annotated[str, typer.Option(help="local, ray, or the http address of a server.")] = "local",
     device: DeviceOption = "auto",
+    models_file: ModelsFileOption = None,
     work: WorkOption = _WORK,
     json_: JsonOption = False,
 ) -> int:
     """Label the lot with models: resumable, and nothing lost."""
     from goldgate.prelabelling import prelabel_lot
     from goldgate.stages import open_stage
+    from goldgate.wiring import Where
 
-    return prelabel_lot(open_stage(contract, lot, work), model or [], address=address, device=device, as_json=json_)
+    where = Where(address, device, models_file)
+    return prelabel_lot(open_stage(contract, lot, work), model or [], where, as_json=json_)
 
 
 @app.command()
@@ -163,8 +166,8 @@ def accept(  # noqa: PLR0913 - a command's options are its public face
 def serve(
     config: Annotated[Path | None, typer.Option(help="Settings of the server; configs/serve.yaml if left out.")] = None,
     contract: Annotated[Path | None, typer.Option("--contract", "-c", help="Terms whose labels to speak.")] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; that of the settings if left out.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; that of the settings if left out.")] = None,
 ) -> int:
     """Serve the models over HTTP until Ctrl-C."""
     from goldgate.serving_command import serve_models
@@ -186,6 +189,29 @@ def models_pull(name: str, models_file: ModelsFileOption = None) -> int:
     from goldgate.model_commands import pull_model
 
     return pull_model(name, models_file)
+
+
+@train_app.command("detector")
+def train_detector(
+    out: Annotated[Path, typer.Option(help="Folder for weights and card.", show_default=False)],
+    images: Annotated[int, typer.Option(help="Scenes to render.")] = 4000,
+    epochs: Annotated[int, typer.Option(help="Passes over them.")] = 30,
+) -> int:
+    """Train the small detector on scenes that goldgate renders."""
+    from goldgate.model_commands import train_the_detector
+
+    return train_the_detector(out, images=images, epochs=epochs)
+
+
+@train_app.command("sentiment")
+def train_sentiment(
+    data: Annotated[list[Path], typer.Option(help="Tables with columns text,label.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder for weights, tokenizer and card.", show_default=False)],
+) -> int:
+    """Train the small bilingual sentiment model on labelled texts."""
+    from goldgate.model_commands import train_the_sentiment_model
+
+    return train_the_sentiment_model(data, out)
 
 
 def _task(name: str) -> Task:

@@ -85,7 +85,7 @@ def guarded(command: Callable[[], int | None], *, debug: bool) -> int:
 
 @contextlib.contextmanager
 def progress_of_job(title: str, due: datetime.date) -> Iterator[Callable[[JobProgress], None]]:
-    """Show a job's progress with rate, time left, and the contract's deadline: a bar, or lines where there is no terminal."""
+    """Show a job's progress with rate, time left, and the contract's deadline: a bar, or lines where no terminal is."""
     if not messages.is_terminal:
         yield _line_now_and_then(title, due)
         return

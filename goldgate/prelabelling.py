@@ -1,31 +1,26 @@
 """`goldgate prelabel`: the job, wired to where its models run."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from goldgate.console import EXIT_DONE, emit_json, emit_text, progress_of_job
 from goldgate.stages import Stage, shown
-from goldgate.wiring import named_models, wire
+from goldgate.wiring import Where, named_models, wire
 from prelabel.plan import count_by_kind
 from prelabel.run import Job, JobSummary, read_intake_receipt, read_manifest, run_job
 
 
-def prelabel_lot(
-    stage: Stage, options: Sequence[str], *, address: str, device: str, models_file: Path | None = None, as_json: bool
-) -> int:
+def prelabel_lot(stage: Stage, options: Sequence[str], where: Where, *, as_json: bool) -> int:
     """Label the lot and print what came of it."""
-    emit_summary(run_prelabel(stage, options, address=address, device=device, models_file=models_file), as_json=as_json)
+    emit_summary(run_prelabel(stage, options, where), as_json=as_json)
     return EXIT_DONE
 
 
-def run_prelabel(
-    stage: Stage, options: Sequence[str], *, address: str, device: str, models_file: Path | None = None
-) -> JobSummary:
-    """Label the lot with the models that options and terms name, at `address`."""
+def run_prelabel(stage: Stage, options: Sequence[str], where: Where) -> JobSummary:
+    """Label the lot with the models that options, terms and models file name."""
     counts = count_by_kind(read_manifest(stage.lot, read_intake_receipt(stage.lot)))
-    names = {kind: name for kind, name in named_models(stage.terms, options).items() if counts.get(kind)}
+    names = named_models(stage.terms, options, counts, models_file=where.models_file)
     due = stage.terms.deadline.due_date()
-    with wire(stage.terms, names, address=address, device=device, models_file=models_file) as wired:
+    with wire(stage.terms, names, where) as wired:
         job = Job(stage.lot, stage.terms, wired.predictors, calls_in_flight=wired.calls_in_flight)
         with progress_of_job(f"prelabel {stage.lot_name}", due) as on_progress:
             return run_job(job, on_progress)
@@ -51,7 +46,8 @@ def emit_summary(summary: JobSummary, *, as_json: bool) -> None:
         )
         return
     resumed = f" ({summary.resumed} stood from an earlier call)" if summary.resumed else ""
+    counts = f"{summary.labelled} labelled + {summary.empty} empty + {summary.rejected} rejected"
     emit_text(
-        f"run {summary.run}: {summary.items} items = {summary.labelled} labelled + {summary.empty} empty + {summary.rejected} rejected"
-        f"{resumed}, {summary.seconds:.1f} s, {rate:.1f} items/s; drafts in {shown(summary.folder)}"
+        f"run {summary.run}: {summary.items} items = {counts}{resumed}, {summary.seconds:.1f} s, {rate:.1f} items/s; "
+        f"drafts in {shown(summary.folder)}"
     )

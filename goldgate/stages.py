@@ -31,7 +31,8 @@ def open_stage(contract: Path, lot_name: str, work: Path) -> Stage:
     signed = work / terms.contract / "contract.yaml"
     if signed.exists() and load_terms(signed).sha256 != terms.sha256:
         raise StageError(
-            f"{contract}: differs from the terms signed under {terms.contract!r} ({signed}); use those, or give new terms a new contract id"
+            f"{contract}: differs from the terms signed under {terms.contract!r} ({signed}); "
+            "use those, or give new terms a new contract id"
         )
     return Stage(work, terms, lot_name, lot_folder(work, terms.contract, lot_name))
 

@@ -1,7 +1,7 @@
 """Which predictors a job runs on: in this process, on a Ray cluster, or behind an HTTP address."""
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,6 +13,15 @@ from contract.terms import Terms
 
 ROLES: Final = {"detector": Kind.IMAGE, "sentiment": Kind.TEXT, "video": Kind.VIDEO}
 _REMOTE_CALLS_IN_FLIGHT: Final = 4
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where the models of a job run: `address` is local, ray, or an http address; `device` counts for the first two."""
+
+    address: str = "local"
+    device: str = "auto"
+    models_file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -38,42 +47,69 @@ def parse_models(options: Sequence[str]) -> dict[Kind, str]:
     return chosen
 
 
-def named_models(terms: Terms, options: Sequence[str]) -> dict[Kind, str]:
-    """Return kind -> model name: what the options say, else what the terms say."""
+def named_models(
+    terms: Terms, options: Sequence[str], kinds: Iterable[Kind], *, models_file: Path | None = None
+) -> dict[Kind, str]:
+    """Return kind -> model name for `kinds`: what the options say, else the terms, else the models file's default."""
+    from models.registry import default_model
+
     of_terms = {Kind.IMAGE: terms.prelabel.detector, Kind.TEXT: terms.prelabel.sentiment, Kind.VIDEO: terms.prelabel.video}
-    return {kind: name for kind, name in of_terms.items() if name} | parse_models(options)
+    chosen = {kind: name for kind, name in of_terms.items() if name} | parse_models(options)
+    return {kind: chosen.get(kind) or default_model(kind, models_file=models_file) for kind in kinds}
 
 
 @contextlib.contextmanager
-def wire(
-    terms: Terms, names: Mapping[Kind, str], *, address: str, device: str, models_file: Path | None = None
-) -> Iterator[Wired]:
-    """Give predictors for `names` at `address`: local, ray, or an http address.
+def wire(terms: Terms, names: Mapping[Kind, str], where: Where) -> Iterator[Wired]:
+    """Give loaded predictors for `names`.
 
     Raises:
         InputError: the address is of no known form, or the models' labels are not the guideline's.
     """
-    if address == "local":
-        wired = contextlib.nullcontext(_local(terms, names, device=device, models_file=models_file))
-    elif address == "ray":
-        wired = _on_ray(terms, names, device)
-    elif address.startswith(("http://", "https://")):
-        wired = contextlib.nullcontext(_over_http(names, address))
+    wired: contextlib.AbstractContextManager[Wired]
+    if where.address == "local":
+        wired = contextlib.nullcontext(_local(terms, names, where))
+    elif where.address == "ray":
+        wired = _on_ray(terms, names, where)
+    elif where.address.startswith(("http://", "https://")):
+        wired = _over_http(names, where.address)
     else:
-        raise InputError(f"--address {address!r}: write local, ray, or an http address")
+        raise InputError(f"--address {where.address!r}: write local, ray, or an http address")
     with wired as ready:
         for kind, predictor in ready.predictors.items():
             _check_labels(terms, kind, predictor)
         yield ready
 
 
-def _local(terms: Terms, names: Mapping[Kind, str], *, device: str, models_file: Path | None) -> Wired:
+def _local(terms: Terms, names: Mapping[Kind, str], where: Where) -> Wired:
     from models.registry import build_predictor  # late: torch takes seconds that other commands need not pay
 
-    predictors = {kind: build_predictor(name, kind, terms=terms, models_file=models_file) for kind, name in names.items()}
+    predictors = {
+        kind: build_predictor(name, kind, terms=terms, models_file=where.models_file) for kind, name in names.items()
+    }
     for predictor in predictors.values():
-        predictor.load(device)
+        predictor.load(where.device)
     return Wired(predictors, calls_in_flight=1)
+
+
+@contextlib.contextmanager
+def _on_ray(terms: Terms, names: Mapping[Kind, str], where: Where) -> Iterator[Wired]:
+    from serving.app import start_serving  # late: Ray takes seconds that other commands need not pay
+    from serving.config import ModelSettings, ServeSettings
+
+    models = {
+        kind: ModelSettings(name=name, device=where.device, models_file=where.models_file) for kind, name in names.items()
+    }
+    with start_serving(ServeSettings(models=models, terms=terms.model_dump(mode="json"))) as serving:
+        yield Wired({kind: serving.predictor(kind) for kind in names}, _REMOTE_CALLS_IN_FLIGHT)
+
+
+@contextlib.contextmanager
+def _over_http(kinds: Iterable[Kind], address: str) -> Iterator[Wired]:
+    from serving.client import HttpPredictor
+
+    with contextlib.ExitStack() as stack:
+        predictors = {kind: stack.enter_context(contextlib.closing(HttpPredictor(address, kind))) for kind in kinds}
+        yield Wired(predictors, _REMOTE_CALLS_IN_FLIGHT)
 
 
 def _check_labels(terms: Terms, kind: Kind, predictor: Predictor) -> None:

@@ -1,0 +1,73 @@
+"""`goldgate export` and `goldgate import`: drafts out to review, corrected work back in."""
+
+from pathlib import Path
+from typing import cast
+
+from contract.errors import FormatError, InputError
+from contract.formats.lotview import LotView
+from contract.formats.registry import exchange_format
+from contract.labelset import LabelSet
+from contract.receipts import RunDocument
+from goldgate.console import EXIT_DONE, emit_json, emit_text
+from goldgate.stages import Stage, shown
+from prelabel.handoff import Role, Sealed, read_drafts, read_sealed, seal
+from prelabel.run import read_intake_receipt, read_manifest, read_texts
+
+
+def lot_view(stage: Stage, *, model_version: str | None = None) -> LotView:
+    """Return the lot as exchange formats see it."""
+    items = read_manifest(stage.lot, read_intake_receipt(stage.lot))
+    return LotView(items, stage.terms.guideline, read_texts(stage.lot), model_version)
+
+
+def export_labels(stage: Stage, format_name: str, out: Path, *, from_: str, as_json: bool) -> int:
+    """Write labels of the lot into `out` and print where."""
+    chosen = exchange_format(format_name)
+    labels, version = _labels_of(stage, from_)
+    if out.exists() and not out.is_dir():
+        raise FormatError(f"{out}: is a file; name a folder to write into")
+    paths = chosen.write(out, labels, lot_view(stage, model_version=version))
+    counts = {task.value: table.num_rows for task, table in sorted(labels.tables.items())}
+    if as_json:
+        document = {"format": format_name, "from": from_, "items": labels.states.num_rows, "labels": counts}
+        emit_json({**document, "files": [str(path) for path in paths]})
+    else:
+        written = ", ".join(f"{count} {name}" for name, count in counts.items())
+        emit_text(f"{labels.states.num_rows} items ({written}) in {', '.join(shown(path) for path in paths)}")
+    return EXIT_DONE
+
+
+def _labels_of(stage: Stage, from_: str) -> tuple[LabelSet, str | None]:
+    word, _, which = from_.partition(":")
+    if word == "drafts":
+        document, labels = read_drafts(stage.lot, which or None)
+        return labels, _version(document)
+    if word not in ("submission", "gold") or (which and not which.isdigit()):
+        raise InputError(f"--from {from_!r}: write drafts[:RUN], submission[:N] or gold[:V]")
+    return read_sealed(stage.lot, cast(Role, word), int(which) if which else None).labels, None
+
+
+def _version(document: RunDocument) -> str:
+    return " ".join(description.source for _, description in sorted(document.descriptions.items()))
+
+
+def import_labels(stage: Stage, format_name: str, path: Path, *, role: str, as_json: bool) -> int:
+    """Bring `path` into the lot as the next submission or gold and print its number."""
+    if role not in ("submission", "gold"):
+        raise InputError(f"--as {role!r}: write submission or gold")
+    sealed = bring_in(stage, format_name, path, role=cast(Role, role))
+    receipt = sealed.receipt
+    if as_json:
+        emit_json(receipt.model_dump(mode="json"))
+    else:
+        counts = ", ".join(f"{count} {name}" for name, count in receipt.labels.items())
+        emit_text(f"{role} {sealed.number}: {receipt.items} items, {counts}; sealed as {receipt.labels_sha256[:12]}")
+    return EXIT_DONE
+
+
+def bring_in(stage: Stage, format_name: str, path: Path, *, role: Role) -> Sealed:
+    """Read `path` in `format_name` and seal it as the next submission or gold of the lot."""
+    if not path.exists():
+        raise FormatError(f"{path}: no such file or folder")
+    labels = exchange_format(format_name).read(path, lot_view(stage))
+    return seal(stage.lot, labels, terms=stage.terms, role=role, origin=path, format_name=format_name)

@@ -1,0 +1,68 @@
+"""`goldgate models`: what there is, fetching it once, and training the bundled ones."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from contract.errors import WeightsError
+from goldgate.console import EXIT_DONE, emit_json, emit_text
+from models.registry import ModelEntry, load_registry, weights_of
+
+
+def list_models(models_file: Path | None, *, as_json: bool) -> int:
+    """Print every model of the models file, and whether its weights are here and as pinned."""
+    registry = load_registry(models_file)
+    rows = [
+        {
+            "name": entry.name,
+            "kind": entry.kind.value,
+            "loader": entry.loader,
+            "from": entry.hub or (str(entry.path) if entry.path else None),
+            "default": registry.defaults.get(entry.kind) == entry.name,
+            "weights": _state(entry),
+        }
+        for entry in registry.entries.values()
+    ]
+    if as_json:
+        emit_json(rows)
+        return EXIT_DONE
+    for row in rows:
+        star = "*" if row["default"] else " "
+        emit_text(f"{star} {row['name']:<22} {row['kind']:<6} {row['loader']:<13} {row['weights']}")
+    emit_text("* the default of its kind")
+    return EXIT_DONE
+
+
+def _state(entry: ModelEntry) -> str:
+    if entry.loader in ("fake", "video"):
+        return "needs no weights of its own"
+    try:
+        return f"ready, sha256 {weights_of(entry).sha256[:12]}"
+    except WeightsError as error:
+        return str(error)
+
+
+def pull_model(name: str, models_file: Path | None) -> int:
+    """Fetch the weights of `name` once and print their digest."""
+    from models.pull import pull
+
+    weights = pull(name, models_file=models_file)
+    emit_text(f"{name}: {weights.path}, sha256 {weights.sha256}")
+    return EXIT_DONE
+
+
+def train_the_detector(out: Path, *, images: int, epochs: int) -> int:
+    """Train the scene detector into `out`."""
+    from models.train_detector import train_detector
+
+    train_detector(out, images=images, epochs=epochs)
+    emit_text(f"weights and card in {out}")
+    return EXIT_DONE
+
+
+def train_the_sentiment_model(data: Sequence[Path], out: Path) -> int:
+    """Train the sentiment model on tables of text,label into `out`."""
+    from models.train_sentiment import train_sentiment
+
+    train_sentiment(out, texts=data)
+    emit_text(f"weights, tokenizer and card in {out}")
+    return EXIT_DONE
