@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -131,7 +132,8 @@ class Terms(Strict):
                 yield f"acceptance.{kind} demands labels but guideline.{where} is empty"
             elif volume and not labels:
                 yield f"volumes.{field} orders {kind} items but guideline.{where} is empty"
-        for kind, field, volume in (*(row[:3] for row in kinds), ("video", "video_hours", self.volumes.video_hours)):
+        ordered = (*(row[:3] for row in kinds), ("video", "video_hours", math.ceil(self.volumes.video_hours)))
+        for kind, field, volume in ordered:
             if volume and kind not in profiles:
                 yield f"volumes.{field} orders {kind} items but acceptance.{kind} is null, so no verdict could be reached"
         video = self.acceptance.video

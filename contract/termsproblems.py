@@ -1,12 +1,13 @@
 """What is wrong with a contract's terms, in words that an annotation lead can act on."""
 
-import difflib
 import types
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+
+from contract.words import did_you_mean
 
 _TAGS: Final = "present, appears, disappears, black or freeze"
 _HINTS: Final = {
@@ -33,12 +34,6 @@ def terms_problems(error: ValidationError, model: type[BaseModel]) -> list[str]:
     return [
         _clause(problem, model) for problem in problems if problem["type"] != "too_short" or problem["loc"] not in deeper
     ]
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return "; did you mean 'x'?" for the nearest of `known`, or nothing where none is near."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _clause(problem: ErrorDetails, model: type[BaseModel]) -> str:

@@ -1,0 +1,109 @@
+"""JSON from outside: whole, with finite numbers, and with values of the kind that is expected."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any, NoReturn
+
+from contract.errors import FormatError
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number that labels may hold")
+
+
+def parse_json(data: str | bytes, *, where: str) -> Any:
+    """Return the JSON document in `data`.
+
+    Raises:
+        FormatError: it is cut off, is not JSON, or holds NaN or infinity.
+    """
+    try:
+        return json.loads(data, parse_constant=_refuse)
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{where}: not a text in UTF-8 (byte {error.start})") from error
+    except json.JSONDecodeError as error:
+        hint = "" if error.doc.rstrip().endswith(("}", "]")) else "; the file may be cut off"
+        place = f"line {error.lineno}, column {error.colno}"
+        raise FormatError(f"{where}: not a JSON document: {error.msg} ({place}){hint}") from error
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{where}: not a JSON document that labels can be read from: {error}") from error
+
+
+def read_json_file(path: Path) -> Any:
+    """Return the JSON document at `path`.
+
+    Raises:
+        FormatError: the file is absent, unreadable, cut off, or holds NaN or infinity.
+    """
+    return parse_json(read_file(path), where=str(path))
+
+
+def read_file(path: Path) -> bytes:
+    """Return the bytes at `path`, without a byte order mark.
+
+    Raises:
+        FormatError: the file is absent, a folder, or unreadable.
+    """
+    try:
+        return path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be read ({(error.strerror or str(error)).lower()})") from error
+
+
+def number(value: Any, *, name: str, where: str) -> float:
+    """Return `value` as a finite float.
+
+    Raises:
+        FormatError: it is no number, or NaN or infinite.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise FormatError(f"{where}: {name} is {value!r}, which is not a number")
+    try:
+        result = float(value)
+    except OverflowError:
+        result = math.inf
+    if not math.isfinite(result):
+        raise FormatError(f"{where}: {name} is not a finite number")
+    return result
+
+
+def number_or_none(value: Any, *, name: str, where: str) -> float | None:
+    """Return `value` as a finite float, or None where it is absent."""
+    return None if value is None else number(value, name=name, where=where)
+
+
+def whole(value: Any, *, name: str, where: str) -> int:
+    """Return `value` as an int.
+
+    Raises:
+        FormatError: it is no whole number.
+    """
+    result = number(value, name=name, where=where)
+    if result != int(result) or abs(result) >= 2**63:
+        raise FormatError(f"{where}: {name} is {value!r}, which is not a whole number")
+    return int(value)
+
+
+def field(mapping: Any, name: str, *, where: str) -> Any:
+    """Return `mapping[name]`.
+
+    Raises:
+        FormatError: `mapping` is no object or lacks the key.
+    """
+    if not isinstance(mapping, dict):
+        raise FormatError(f"{where}: must be an object, but is {type(mapping).__name__}")
+    if name not in mapping:
+        raise FormatError(f"{where}: {name!r} is missing")
+    return mapping[name]
+
+
+def entries(value: Any, *, name: str, where: str) -> list[Any]:
+    """Return `value` if it is a list.
+
+    Raises:
+        FormatError: it is none.
+    """
+    if not isinstance(value, list):
+        raise FormatError(f"{where}: {name} must be a list, but is {type(value).__name__}")
+    return value

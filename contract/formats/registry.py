@@ -1,0 +1,66 @@
+"""The exchange formats by name: a closed table, so that a typo is refused before anything is read or written."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, get_args
+
+from contract.errors import FormatError
+from contract.formats import coco, jsonl, labelstudio
+from contract.formats.lotview import LotView
+from contract.labelset import LabelSet
+from contract.terms import Format
+from contract.words import did_you_mean
+
+__all__ = ["FORMATS", "Exchange", "LotView", "exchange"]
+
+Writer = Callable[[Path, LabelSet, LotView], list[Path]]
+Reader = Callable[[Path, LotView], LabelSet]
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """How one format is written into a folder and read back."""
+
+    name: str
+    write: Writer
+    read: Reader
+
+
+def _later(name: str) -> Exchange:
+    def refuse() -> FormatError:
+        return FormatError(f"format {name!r} cannot be read or written yet; use coco, labelstudio or jsonl")
+
+    def write(folder: Path, labels: LabelSet, lot: LotView) -> list[Path]:
+        raise refuse()
+
+    def read(path: Path, lot: LotView) -> LabelSet:
+        raise refuse()
+
+    return Exchange(name, write, read)
+
+
+FORMATS: Final = MappingProxyType(
+    {
+        "coco": Exchange("coco", coco.write, coco.read),
+        "labelstudio": Exchange("labelstudio", labelstudio.write, labelstudio.read),
+        "cvat": _later("cvat"),
+        "yolo": _later("yolo"),
+        "xanylabeling": _later("xanylabeling"),
+        "jsonl": Exchange("jsonl", jsonl.write, jsonl.read),
+    }
+)
+
+
+def exchange(name: str) -> Exchange:
+    """Return the format called `name`.
+
+    Raises:
+        FormatError: there is no such format.
+    """
+    if name not in FORMATS:
+        raise FormatError(
+            f"format {name!r} is unknown; it may be {', '.join(get_args(Format))}{did_you_mean(name, FORMATS)}"
+        )
+    return FORMATS[name]
