@@ -14,6 +14,7 @@ LUMA: Final = (48, 27)  # width, height of the luma thumbnail
 CHROMA: Final = (16, 9)  # width, height of each chroma thumbnail
 LUMA_SIZE: Final = LUMA[0] * LUMA[1]
 CHROMA_SIZE: Final = CHROMA[0] * CHROMA[1]
+BLOCK: Final = 1024  # frames for which memory is taken at a time
 
 # 8-bit studio range (16 to 235, ITU-R BT.601 and BT.709) to full range.
 _EXPAND: Final = np.clip(np.rint((np.arange(256) - 16.0) * 255.0 / 219.0), 0, 255).astype(np.uint8)
@@ -39,7 +40,8 @@ class Features:
     @property
     def brightness(self) -> NDArray[np.float32]:
         """Mean luma of each frame, 0 to 255."""
-        return self.luma.mean(axis=1, dtype=np.float32)
+        means: NDArray[np.float32] = self.luma.mean(axis=1, dtype=np.float32)
+        return means
 
     @property
     def contrast(self) -> NDArray[np.float32]:
@@ -54,6 +56,12 @@ class Features:
         """
         return np.concatenate([self.luma[frames].astype(np.float32), 1.5 * self.chroma[frames].astype(np.float32)], axis=1)
 
+    def coarse(self) -> NDArray[np.float32]:
+        """Return luma as 9 x 16 block means, float32, n x 144."""
+        blocks = self.luma.reshape(-1, CHROMA[1], LUMA[1] // CHROMA[1], CHROMA[0], LUMA[0] // CHROMA[0])
+        means: NDArray[np.float32] = blocks.mean(axis=(2, 4), dtype=np.float32).reshape(-1, CHROMA_SIZE)
+        return means
+
     def steps(self) -> NDArray[np.float32]:
         """Return the mean absolute difference of each frame's vector from the one before it; the first is 0."""
         steps = np.zeros(self.frames, np.float32)
@@ -64,11 +72,10 @@ class Features:
 
 
 class FeatureLog:
-    """Collects features frame by frame while a video is decoded."""
+    """Collects features frame by frame while a video is decoded, in blocks so that memory stays near what is kept."""
 
     def __init__(self) -> None:
-        self._luma: list[NDArray[np.uint8]] = []
-        self._chroma: list[NDArray[np.uint8]] = []
+        self._blocks: list[NDArray[np.uint8]] = []
         self._sharpness: list[float] = []
 
     def add(self, frame: Frame) -> None:
@@ -77,13 +84,23 @@ class FeatureLog:
         middle = cv2.resize(first, ANALYSIS, interpolation=cv2.INTER_AREA)
         _, deviation = cv2.meanStdDev(cv2.Laplacian(middle, cv2.CV_16S))
         small = cv2.resize(middle, LUMA, interpolation=cv2.INTER_AREA)
-        self._luma.append((small if frame.full_range else _EXPAND[small]).ravel())
-        colours = [cv2.resize(plane, CHROMA, interpolation=cv2.INTER_AREA).ravel() for plane in (second, third)]
-        self._chroma.append(np.concatenate(colours))
+        at = len(self._sharpness) % BLOCK
+        if at == 0:
+            self._blocks.append(np.empty((BLOCK, LUMA_SIZE + 2 * CHROMA_SIZE), np.uint8))
+        row = self._blocks[-1][at]
+        row[:LUMA_SIZE] = (small if frame.full_range else _EXPAND[small]).ravel()
+        row[LUMA_SIZE : LUMA_SIZE + CHROMA_SIZE] = cv2.resize(second, CHROMA, interpolation=cv2.INTER_AREA).ravel()
+        row[LUMA_SIZE + CHROMA_SIZE :] = cv2.resize(third, CHROMA, interpolation=cv2.INTER_AREA).ravel()
         self._sharpness.append(float(deviation[0, 0]) ** 2)
 
     def features(self) -> Features:
-        """Return what has been measured so far."""
-        luma = np.array(self._luma, np.uint8).reshape(-1, LUMA_SIZE)
-        chroma = np.array(self._chroma, np.uint8).reshape(-1, 2 * CHROMA_SIZE)
-        return Features(luma, chroma, np.array(self._sharpness, np.float32))
+        """Hand over what has been measured; the log is empty afterwards."""
+        sharpness = np.array(self._sharpness, np.float32)
+        luma = np.empty((len(sharpness), LUMA_SIZE), np.uint8)
+        chroma = np.empty((len(sharpness), 2 * CHROMA_SIZE), np.uint8)
+        for at in range(len(sharpness) // BLOCK * BLOCK, -1, -BLOCK):
+            if at < len(sharpness):
+                block = self._blocks.pop()[: len(sharpness) - at]
+                luma[at : at + BLOCK], chroma[at : at + BLOCK] = block[:, :LUMA_SIZE], block[:, LUMA_SIZE:]
+        self._sharpness = []
+        return Features(luma, chroma, sharpness)

@@ -7,7 +7,6 @@ some protocols of FFmpeg would make it open other files and addresses.
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Final
 
@@ -19,11 +18,16 @@ from numpy.typing import NDArray
 
 from contract.errors import SourceError
 from contract.predictor import Source
+from models.content import local_path
 
-CONTAINERS: Final = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,ogg,asf,h264,hevc,ivf,mxf,nut,gif,dv,obu,m4v"
+CONTAINERS: Final = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,ogg,asf,h264,hevc,ivf,mxf,nut,gif,"
+    "dv,obu,m4v"
+)
 PLANAR: Final = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p"})
 DEFAULT_RATE: Final = 25.0  # frames a second where neither timestamps nor the container tell
 MISSING_TAIL_S: Final = 1.0  # a video that ends earlier than its container declares, by more than this, is cut off
+EDGE_S: Final = 1e-6  # seconds this near to a frame's edge are that edge
 
 Plane = NDArray[np.uint8]
 
@@ -82,14 +86,23 @@ class Timeline:
         """Seconds at which each frame appears."""
         return self.edges[:-1]
 
+    @property
+    def rate(self) -> float:
+        """Frames a second in the middle of the video's distribution, between 1 and 240."""
+        return float(np.clip(1.0 / np.median(np.diff(self.edges)), 1.0, 240.0)) if self.frames else DEFAULT_RATE
+
     def seconds(self, frame: int) -> float:
         """Return when `frame` appears; the number of frames gives the end of the video."""
         return float(self.edges[frame])
 
     def frame_at(self, seconds: float) -> int:
         """Return the frame on show at `seconds`, the nearest end where that is outside the video."""
-        found = int(np.searchsorted(self.edges, seconds, side="right")) - 1
+        found = int(np.searchsorted(self.edges, seconds + EDGE_S, side="right")) - 1
         return min(max(found, 0), self.frames - 1)
+
+    def first_from(self, seconds: float) -> int:
+        """Return the first frame edge at or after `seconds`: the exclusive end of what ends then, at most `frames`."""
+        return min(int(np.searchsorted(self.edges, seconds - EDGE_S, side="left")), self.frames)
 
 
 class VideoReader:
@@ -104,23 +117,22 @@ class VideoReader:
         Raises:
             SourceError: it cannot be opened, or holds no video stream.
         """
-        self._name = source.item
         self._times: list[float] = []
         self._last_duration = 0.0
         try:
-            self._file = io.BytesIO(source.data) if source.data is not None else Path(source.uri).open("rb")  # noqa: SIM115
+            self._file = io.BytesIO(source.data) if source.data is not None else local_path(source.uri).open("rb")
         except OSError as error:
-            raise SourceError(f"{self._name}: {source.uri} cannot be read ({error.strerror})") from error
+            raise SourceError(f"{source.uri} cannot be read ({error.strerror})") from error
         try:
             self._container = av.open(self._file, mode="r", options={"format_whitelist": CONTAINERS})
         except (av.error.FFmpegError, OSError, ValueError) as error:
             self._file.close()
-            raise SourceError(f"{self._name}: not a video that can be opened ({_words(error)})") from error
+            raise SourceError(f"not a video that can be opened ({_words(error)})") from error
         pictures = (s for s in self._container.streams.video if not s.disposition & Disposition.attached_pic)
         stream = next(pictures, None)
         if stream is None:
             self.close()
-            raise SourceError(f"{self._name}: holds no video stream, only {self._other_streams()}")
+            raise SourceError(f"holds no video stream, only {self._other_streams()}")
         self._stream = stream
         stream.codec_context.thread_count = threads
         stream.thread_type = "AUTO"
@@ -152,18 +164,18 @@ class VideoReader:
         try:
             for packet in self._container.demux(self._stream):
                 if packet.is_corrupt:
-                    raise SourceError(f"{self._name}: the data is damaged after {self._reached()}")
+                    raise SourceError(f"the data is damaged after {self._reached()}")
                 for picture in packet.decode():
                     assert isinstance(picture, av.VideoFrame)  # noqa: S101  a video stream decodes to nothing else
                     if picture.is_corrupt:
-                        raise SourceError(f"{self._name}: the picture is damaged after {self._reached()}")
+                        raise SourceError(f"the picture is damaged after {self._reached()}")
                     shown = picture.time
                     first = shown if first is None else first
                     yield Frame(len(self._times), self._tick(shown, first, picture), picture)
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise SourceError(f"{self._name}: cannot be decoded after {self._reached()} ({_words(error)})") from error
+            raise SourceError(f"cannot be decoded after {self._reached()} ({_words(error)})") from error
         if not self._times:
-            raise SourceError(f"{self._name}: the video stream holds no frames")
+            raise SourceError("the video stream holds no frames")
         self._check_tail()
 
     def _tick(self, shown: float | None, first: float | None, picture: av.VideoFrame) -> float:
@@ -186,7 +198,7 @@ class VideoReader:
             declared = self._container.duration / av.time_base
         ends = self._times[-1] + self._last_duration
         if declared - ends > max(MISSING_TAIL_S, 2 * self._step):
-            raise SourceError(f"{self._name}: cut off after {self._reached()}, where {declared:.3f} s are declared")
+            raise SourceError(f"cut off after {self._reached()}, where {declared:.3f} s are declared")
 
     def timeline(self) -> Timeline:
         """Return the seconds of all frames read so far."""

@@ -23,6 +23,8 @@ MIN_CHANGE: Final = 12.0  # mean absolute difference (0 to 255) between the pict
 MIN_AREA: Final = 0.3  # share of the picture that differs between them by more than AREA_LEVELS
 AREA_LEVELS: Final = 8
 MAX_LIKENESS: Final = 0.75  # correlation of luma between them
+COARSE_SHARE: Final = 0.6  # pictures of 16 x 9 blocks may differ by this much less, and
+COARSE_SLACK: Final = 0.12  # correlate by this much more, before two frames are not looked at closely
 MAX_RESIDUAL: Final = 0.42  # distance from the model of a change, as a share of the whole change
 MAX_WIPE_RESIDUAL: Final = 0.15  # the same for a wipe, which is exact where it is one
 MIN_SCORE: Final = 15.0  # change times how well the model explains it
@@ -154,10 +156,14 @@ def find_dissolves(features: Features, walls: Sequence[tuple[int, int]], rate: f
 def _windows(features: Features, segments: NDArray[np.int32], rate: float) -> list[_Window]:
     """Return the best windows that look like a change in their middle, none overlapping a better one."""
     candidates: list[_Window] = []
+    coarse = features.coarse()
     for span in sorted({max(3, round(span * rate / 25)) for span in SPANS}):
         for at in range(0, features.frames - span, 512):
             starts = np.arange(at, min(at + 512, features.frames - span))
             starts = starts[(segments[starts] == segments[starts + span]) & (segments[starts] >= 0)]
+            before, after = coarse[starts], coarse[starts + span]  # a quick look first; the real test follows
+            moved = np.abs(after - before).mean(axis=1) >= COARSE_SHARE * MIN_CHANGE
+            starts = starts[moved & (likeness(before, after) < MAX_LIKENESS + COARSE_SLACK)]
             if len(starts):
                 candidates += _scored(features, starts, span)
     candidates.sort(key=lambda window: (-window.score, window.first, window.last))
@@ -185,11 +191,16 @@ def _scored(features: Features, starts: NDArray[np.intp], span: int) -> list[_Wi
 
 
 def _is_another(before: Vectors, after: Vectors) -> NDArray[np.bool_]:
-    """Tell, row by row, whether luma shows another picture: different on the whole, over much of it, and unlike."""
-    difference = np.abs(after - before)
-    result: NDArray[np.bool_] = difference.mean(axis=1) >= MIN_CHANGE
-    result &= (difference > AREA_LEVELS).mean(axis=1) >= MIN_AREA
+    """Tell, row by row, whether luma shows another picture: different on the whole, over much of it, and unlike.
+
+    A change of exposure alone, the same everywhere, does not count towards the area.
+    """
+    difference = after - before
+    result: NDArray[np.bool_] = np.abs(difference).mean(axis=1) >= MIN_CHANGE
     result &= likeness(before, after) < MAX_LIKENESS
+    difference = difference[result]
+    difference -= np.median(difference, axis=1, keepdims=True)
+    result[result] = (np.abs(difference) > AREA_LEVELS).mean(axis=1) >= MIN_AREA
     return result
 
 

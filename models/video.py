@@ -1,0 +1,225 @@
+"""The video predictor: shots, keyframes and events of each video in one pass of decoding."""
+
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated, Any, Final, Protocol, runtime_checkable
+
+import av.error
+import cv2
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from contract.answers import build_answer, labelled, rejected
+from contract.errors import InputError, SourceError
+from contract.guideline import Guideline, ObjectEvent
+from contract.predictor import Description, Predictor, Source
+from contract.tables import Kind, Task
+from contract.terms import Terms
+from models.events import Samples, find_events
+from models.features import FeatureLog, Features
+from models.frames import Frame, Timeline, VideoReader
+from models.keyframes import pick_keyframes
+from models.registry import ModelEntry, build_predictor, default_model
+from models.shots import find_transitions, shots_between
+
+VERSION: Final = "1"  # of the algorithm: raised whenever the same video may get other labels
+
+Picture = NDArray[np.uint8]
+
+
+class VideoSettings(BaseModel):
+    """What an entry of the models file may set."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    detector: str | None = None  # for the events over objects, where the terms name none
+    workers: Annotated[int, Field(ge=1, le=64)] | None = None  # videos decoded at a time; None: one a core, at most 4
+    batch: Annotated[int, Field(ge=1, le=256)] = 16  # sampled pictures a call of the detector
+    longest_side: Annotated[int, Field(ge=32)] = 1280  # sampled pictures are shrunk to this
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """A predictor that also takes decoded pictures, RGB and H x W x 3."""
+
+    def detect(self, images: Sequence[Picture]) -> list[list[dict[str, Any]]]:
+        """Return for each picture its boxes: label, x, y, w, h, score."""
+        ...
+
+
+class VideoPredictor:
+    """Labels videos; a file that is broken, empty or has no picture is a rejected row with a reason.
+
+    Shots and keyframes need no weights. Events over objects use a detector on frames sampled by the terms. Answers do not
+    depend on the number of workers.
+    """
+
+    def __init__(
+        self,
+        name: str = "shots",
+        *,
+        terms: Terms | None = None,
+        settings: VideoSettings | None = None,
+        detector: Predictor | None = None,
+    ) -> None:
+        """Prepare, without loading; `detector` takes the place of the one that terms or settings name.
+
+        Raises:
+            InputError: the detector that the events need is unknown.
+        """
+        self._name = name
+        self._settings = settings or VideoSettings()
+        self._guideline = terms.guideline if terms else Guideline(version="none")
+        self._sampling = terms.prelabel.event_frames_per_second if terms else 0.0
+        self._classes = {event.label for event in self._guideline.events if isinstance(event, ObjectEvent)}
+        self._detector = None
+        if self._classes:
+            chosen = (terms.prelabel.detector if terms else None) or self._settings.detector
+            self._detector = detector or build_predictor(chosen or default_model(Kind.IMAGE), Kind.IMAGE, terms=terms)
+        self._detecting = threading.Lock()
+
+    def describe(self) -> Description:
+        """Tell the events that it looks for, the detector behind them and the sampling."""
+        behind = self._detector.describe() if self._detector else None
+        return Description(
+            name=self._name,
+            version=VERSION,
+            kind=Kind.VIDEO,
+            classes=self._guideline.event_names,
+            weights_sha256=behind.weights_sha256 if behind else None,
+            runtime=f"av {av.__version__}" + (f" + {behind.runtime}" if behind else ""),
+            precision=behind.precision if behind else "float32",
+            settings={
+                "detector": behind.source if behind else None,
+                "event_frames_per_second": self._sampling if behind else None,
+                "longest_side": self._settings.longest_side if behind else None,
+                "batch": self._settings.batch if behind else None,
+            },
+        )
+
+    def load(self, device: str) -> None:
+        """Load the detector, if the events need one, onto `device`."""
+        if self._detector is not None:
+            self._detector.load(device)
+
+    def predict(self, sources: Sequence[Source]) -> pa.Table:
+        """Label `sources`, several at a time; one row a source in the same order."""
+        if not sources:
+            return build_answer(Kind.VIDEO, [])
+        cores = os.cpu_count() or 1
+        workers = min(self._settings.workers or min(4, cores), len(sources))
+        threads = max(1, cores // workers)
+        with ThreadPoolExecutor(workers, thread_name_prefix="video") as pool:
+            rows = list(pool.map(lambda source: self._row(source, min(threads, 4)), sources))
+        return build_answer(Kind.VIDEO, rows)
+
+    def _row(self, source: Source, threads: int) -> dict[str, Any]:
+        try:
+            return labelled(source.item, Kind.VIDEO, self._labels(source, threads))
+        except SourceError as error:
+            return rejected(source.item, Kind.VIDEO, str(error))
+        except (av.error.FFmpegError, cv2.error, ValueError) as error:
+            return rejected(source.item, Kind.VIDEO, f"cannot be decoded ({' '.join(str(error).split())})")
+
+    def _labels(self, source: Source, threads: int) -> Mapping[Task, list[dict[str, Any]]]:
+        log, sampler = FeatureLog(), _Sampler(self._sampling if self._detector else 0.0, self._classes)
+        with VideoReader(source, threads=threads) as reader:
+            for frame in reader.frames():
+                log.add(frame)
+                if sampler.wants(frame):
+                    sampler.add(frame.time_s, frame.rgb(longest=self._settings.longest_side))
+                    if sampler.waiting == self._settings.batch:
+                        sampler.answer(self._detect(sampler.pictures))
+            timeline = reader.timeline()
+        if sampler.waiting:
+            sampler.answer(self._detect(sampler.pictures))
+        return self._assembled(log.features(), timeline, sampler.samples(timeline.seconds(timeline.frames)))
+
+    def _assembled(self, features: Features, timeline: Timeline, samples: Samples) -> Mapping[Task, list[dict[str, Any]]]:
+        shots = shots_between(find_transitions(features, rate=timeline.rate), features.frames)
+        return {
+            Task.SHOTS: [{**_span(timeline, shot.start, shot.end), "transition": shot.transition} for shot in shots],
+            Task.KEYFRAMES: [
+                {"frame": key.frame, "time_s": timeline.seconds(key.frame), "score": key.score}
+                for key in pick_keyframes(features, shots)
+            ],
+            Task.EVENTS: [
+                {"label": event.label, **_span(timeline, event.start, event.end), "score": event.score}
+                for event in find_events(features, timeline, samples, self._guideline)
+            ],
+        }
+
+    def _detect(self, pictures: Sequence[Picture]) -> list[list[dict[str, Any]]]:
+        """Ask the detector, one thread at a time; one that takes no pictures is handed PNG files."""
+        with self._detecting:
+            if isinstance(self._detector, Detector):
+                return self._detector.detect(pictures)
+            assert self._detector is not None  # noqa: S101  only then is anything sampled
+            files = [cv2.imencode(".png", picture[:, :, ::-1])[1].tobytes() for picture in pictures]
+            sources = [Source(str(at), Kind.IMAGE, f"{at}.png", data) for at, data in enumerate(files)]
+            boxes: list[list[dict[str, Any]]] = self._detector.predict(sources)[Task.BOXES.value].to_pylist()
+            return boxes
+
+
+def _span(timeline: Timeline, start: int, end: int) -> dict[str, Any]:
+    seconds = {"start_s": timeline.seconds(start), "end_s": timeline.seconds(end)}
+    return {"start_frame": start, "end_frame": end, **seconds}
+
+
+class _Sampler:
+    """Chooses the frames that the detector sees and keeps, of its answers, the best score of each class."""
+
+    def __init__(self, per_second: float, classes: set[str]) -> None:
+        self._step = 1.0 / per_second if per_second else None
+        self._next = 0
+        self._times: list[float] = []
+        self._best: dict[str, list[float]] = {label: [] for label in sorted(classes)}
+        self.pictures: list[Picture] = []
+
+    @property
+    def waiting(self) -> int:
+        """How many pictures have not been looked at."""
+        return len(self.pictures)
+
+    def wants(self, frame: Frame) -> bool:
+        """Tell whether `frame` is the first at or after the next multiple of the sampling step."""
+        return self._step is not None and frame.time_s >= self._next * self._step - 1e-6
+
+    def add(self, seconds: float, picture: Picture) -> None:
+        """Take a picture; steps that no frame fell into are left out."""
+        assert self._step is not None  # noqa: S101  nothing is wanted without a step
+        self._next = int((seconds + 1e-6) / self._step) + 1
+        self._times.append(seconds)
+        self.pictures.append(picture)
+
+    def answer(self, detections: Sequence[Sequence[Mapping[str, Any]]]) -> None:
+        """Take the boxes of the pictures that wait."""
+        if len(detections) != len(self.pictures):
+            raise SourceError(f"the detector answered {len(detections)} pictures of {len(self.pictures)}")
+        for boxes in detections:
+            for label, best in self._best.items():
+                best.append(max((float(box["score"]) for box in boxes if box["label"] == label), default=-np.inf))
+        self.pictures = []
+
+    def samples(self, end: float) -> Samples:
+        """Return what was seen, up to the end of the video at `end` seconds."""
+        scores = {label: np.array(best, np.float64) for label, best in self._best.items()}
+        return Samples(np.array(self._times, np.float64), end, scores)
+
+
+def from_entry(entry: ModelEntry, *, terms: Terms | None = None) -> VideoPredictor:
+    """Return the video predictor of a models file's entry.
+
+    Raises:
+        InputError: the entry's settings are wrong, or the detector is unknown.
+    """
+    try:
+        settings = VideoSettings.model_validate(entry.settings)
+    except ValidationError as error:
+        problems = "; ".join(f"settings.{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise InputError(f"model {entry.name!r}: {problems}; correct models.yaml") from error
+    return VideoPredictor(entry.name, terms=terms, settings=settings)
