@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import av
 from av.container import InputContainer
@@ -53,10 +53,10 @@ class VideoFacts:
 class _Group:
     """The packets from a key frame on, as many as memory allows."""
 
-    packets: list[Packet] = field(default_factory=list)
+    packets: "list[Packet[Any]]" = field(default_factory=list)
     size: int = 0
 
-    def add(self, packet: Packet) -> None:
+    def add(self, packet: "Packet[Any]") -> None:
         if len(self.packets) < _GROUP_PACKETS and self.size + packet.size <= _GROUP_BYTES:
             self.packets.append(packet)
             self.size += packet.size
@@ -74,7 +74,7 @@ class _Track:
     last: _Group = field(default_factory=_Group)
     keys: int = 0
 
-    def add(self, packet: Packet) -> None:
+    def add(self, packet: "Packet[Any]") -> None:
         if packet.is_keyframe:
             self.keys += 1
             self.last = _Group()
