@@ -1,7 +1,41 @@
 """What every test of the session shares."""
 
+import os
+import socket
+from collections.abc import Iterator
+
 import hypothesis
+import pytest
 
 # Generated cases are judged by their result: speed lives in benchmarks/.
 hypothesis.settings.register_profile("goldgate", deadline=None)
 hypothesis.settings.load_profile("goldgate")
+
+
+def free_port() -> int:
+    """Return a port of the loopback that nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    assert isinstance(port, int)
+    return port
+
+
+@pytest.fixture(scope="session")
+def ray_address() -> Iterator[tuple[str, int]]:
+    """One small local Ray with Serve, whose HTTP listens at this host and port; applications come and go on it.
+
+    One for the whole session, because starting it takes longer than any test.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray
+    from ray import serve
+
+    host, port = "127.0.0.1", free_port()
+    ray.init(
+        num_cpus=2, object_store_memory=200_000_000, include_dashboard=False, log_to_driver=False, logging_level="WARNING"
+    )
+    serve.start(proxy_location="HeadOnly", http_options={"host": host, "port": port})
+    yield host, port
+    serve.shutdown()
+    ray.shutdown()

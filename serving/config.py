@@ -1,0 +1,135 @@
+"""Settings of the service, validated whole: which models, on what, how many, and how much a call may carry."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from contract.errors import InputError
+from contract.tables import Kind
+
+MIB = 1 << 20
+
+Positive = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseModel):
+    """Frozen, and unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Batching(Settings):
+    """How one-item calls are gathered; may change while the service runs (Serve's ``user_config``)."""
+
+    max_batch_size: Positive = 16
+    batch_wait_timeout_s: Annotated[float, Field(ge=0)] = 0.01
+
+
+class Scaling(Settings):
+    """How many replicas: Serve adds one when each carries more than `target_ongoing_requests`."""
+
+    min_replicas: Annotated[int, Field(ge=0)] = 1
+    max_replicas: Positive = 1
+    target_ongoing_requests: Annotated[float, Field(gt=0)] = 2.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Scaling":
+        if self.min_replicas > self.max_replicas:
+            raise ValueError(f"min_replicas {self.min_replicas} is above max_replicas {self.max_replicas}")
+        return self
+
+
+class ModelSettings(Settings):
+    """One deployment: a model by its name in configs/models.yaml, by path, or "fake"."""
+
+    name: Annotated[str, Field(min_length=1)]
+    models_file: Path | None = None
+    device: str = "auto"
+    num_cpus: Annotated[float, Field(ge=0)] = 0.5
+    num_gpus: Annotated[float, Field(ge=0)] | None = None
+    """GPUs, or a fraction of one, that a replica reserves; None: a quarter where `device` finds GPUs, else none."""
+    threads: Positive | None = None
+    """Threads of the model's own arithmetic on a CPU; None leaves it to Ray, which gives one a whole CPU asked for."""
+    batching: Batching = Batching()
+    scaling: Scaling = Scaling()
+    max_ongoing_requests: Positive = 64
+    health_check_period_s: Seconds = 5.0
+    health_check_timeout_s: Seconds = 30.0
+
+    @model_validator(mode="after")
+    def _cuda_needs_a_gpu(self) -> "ModelSettings":
+        if self.device.startswith("cuda") and self.num_gpus == 0:
+            raise ValueError("device cuda needs num_gpus above 0, else Ray hides every GPU from the replica")
+        return self
+
+
+class Limits(Settings):
+    """What one HTTP call may carry, and how long it may take."""
+
+    max_body_bytes: Positive = 64 * MIB
+    max_video_bytes: Positive = 512 * MIB
+    max_items: Positive = 64
+    max_job_items: Positive = 1024
+    call_timeout_s: Seconds = 600.0
+
+
+class ServeSettings(Settings):
+    """Everything that `serving.app.build` needs; the ``args`` of the application in configs/serve.yaml."""
+
+    models: Annotated[dict[Kind, ModelSettings], Field(min_length=1)]
+    terms: dict[str, Any] | None = None
+    """A contract's document: its classes, label map and thresholds; None keeps the models' own."""
+    limits: Limits = Limits()
+    allowed_folders: tuple[Path, ...] = ()
+    """Folders that the replicas can read and that a caller may name paths in; none by default."""
+    num_cpus: Annotated[float, Field(ge=0)] = 0.1
+    """CPUs that the HTTP front door reserves."""
+
+    @model_validator(mode="after")
+    def _folders_are_absolute(self) -> "ServeSettings":
+        for folder in self.allowed_folders:
+            if not folder.is_absolute():
+                raise ValueError(f"allowed_folders: {folder} is not absolute")
+        return self
+
+    @classmethod
+    def of(cls, models: Mapping[Kind, str], *, device: str, terms: dict[str, Any] | None = None) -> "ServeSettings":
+        """Return the default settings for `models` by name, all on `device`."""
+        return cls(models={kind: ModelSettings(name=name, device=device) for kind, name in models.items()}, terms=terms)
+
+
+class Address(Settings):
+    """Where HTTP listens; loopback unless told otherwise."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(gt=0, lt=65536)] = 8000
+
+
+def load_settings(path: Path) -> tuple[ServeSettings, Address]:
+    """Read the settings and the address from a Serve config file such as configs/serve.yaml.
+
+    Raises:
+        InputError: the file is absent, not YAML, or its application is not ours; every wrong field is named.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a YAML document ({' '.join(str(error).split())})") from error
+    try:
+        (application,) = document["applications"]
+        options = document.get("http_options", {})
+        address = {key: options[key] for key in ("host", "port") if key in options}
+        settings = application["args"]
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise InputError(f"{path}: not a Serve config with one application and its args") from error
+    try:
+        return ServeSettings.model_validate(settings), Address.model_validate(address)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise InputError(f"{path}: {error.error_count()} problem(s): {problems}") from error

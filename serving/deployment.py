@@ -1,0 +1,117 @@
+"""The one deployment class behind every model: a replica holds a loaded predictor and one thread that runs it.
+
+Everything here knows the `contract.predictor` protocol only. The model runs off the event loop, so that
+health checks and descriptions answer while it works; a replica runs one model call at a time, and more
+replicas (or fractions of a GPU) are how to run several.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, cast
+
+import pyarrow as pa
+from ray import serve
+
+from contract.answers import check_answer
+from contract.predictor import Description, Predictor, Source
+from contract.tables import Kind
+from contract.terms import parse_terms
+from models.registry import build_predictor
+from serving.config import Batching, ModelSettings
+
+logger = logging.getLogger(__name__)
+
+# A model whose every call raises is taken for broken (a lost CUDA context, for example) and replaced.
+_FAILURES_UNTIL_UNHEALTHY = 3
+
+Row = dict[str, Any]
+
+
+def build_model(kind: Kind, settings: ModelSettings, terms: Mapping[str, Any] | None) -> Predictor:
+    """Build, without loading, the predictor that `settings` name; runs inside the replica.
+
+    Raises:
+        InputError: the model's name, its weights or the terms are wrong.
+    """
+    parsed = None if terms is None else parse_terms(dict(terms), origin="the service's terms")
+    models_file: Path | None = settings.models_file
+    return build_predictor(settings.name, kind, terms=parsed, models_file=models_file)
+
+
+class ModelDeployment:
+    """A replica of one model.
+
+    Args:
+        kind: what it labels.
+        build: makes the predictor; called once, in the replica's process.
+        device: where its weights go: cpu, cuda, cuda:N or auto.
+    """
+
+    def __init__(self, kind: Kind, build: Callable[[], Predictor], device: str) -> None:
+        self._kind = kind
+        self._predictor = build()
+        self._predictor.load(device)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
+        self._failures = 0
+        batch = serve.batch(max_batch_size=Batching().max_batch_size, batch_wait_timeout_s=Batching().batch_wait_timeout_s)
+        self._batched: Any = batch(self._label_batch)
+        logger.info("loaded %s on %s", self._predictor.describe().source, device)
+
+    def reconfigure(self, user_config: Mapping[str, Any]) -> None:
+        """Take new batching settings (`Batching`) without a restart."""
+        batching = Batching.model_validate(user_config)
+        self._batched.set_max_batch_size(batching.max_batch_size)
+        self._batched.set_batch_wait_timeout_s(batching.batch_wait_timeout_s)
+
+    async def check_health(self) -> None:
+        """Answer Serve's probe; a replica whose model only fails is replaced.
+
+        Raises:
+            RuntimeError: the last calls all raised.
+        """
+        if self._failures >= _FAILURES_UNTIL_UNHEALTHY:
+            raise RuntimeError(f"the model raised in each of its last {self._failures} calls")
+
+    async def describe(self) -> Description:
+        """Tell which model this is; never waits for a running call."""
+        return self._predictor.describe()
+
+    async def predict_one(self, source: Source) -> tuple[Description, Row]:
+        """Label one item, gathered with its contemporaries into one model call.
+
+        Returns:
+            The model, and the item's row of `contract.answers`.
+        """
+        row = await cast("Awaitable[Row]", self._batched(source))
+        return self._predictor.describe(), row
+
+    async def predict_many(self, items: list[str], uris: list[str], data: list[bytes | None]) -> pa.Table:
+        """Label a chunk; the arguments are the columns of its sources, lean to pickle.
+
+        Content travels in `data` only where a caller holds it already; paths are opened here.
+        """
+        sources = [
+            Source(item=item, kind=self._kind, uri=uri, data=content)
+            for item, uri, content in zip(items, uris, data, strict=True)
+        ]
+        return await self._label(sources)
+
+    async def _label_batch(self, sources: list[Source]) -> list[Row]:
+        return cast("list[Row]", (await self._label(sources)).to_pylist())
+
+    async def _label(self, sources: Sequence[Source]) -> pa.Table:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._run, sources)
+
+    def _run(self, sources: Sequence[Source]) -> pa.Table:
+        answered = False
+        try:
+            answer = check_answer(self._kind, sources, self._predictor.predict(sources))
+            answered = True
+        finally:
+            self._failures = 0 if answered else self._failures + 1
+        # One chunk a column: equal answers then have equal bytes, wherever they were made.
+        return answer.combine_chunks()

@@ -1,0 +1,114 @@
+"""Errors over HTTP: problem+json (RFC 9457) with one sentence of detail."""
+
+from http import HTTPStatus
+from typing import Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+REPLICA_DIED: Final = "urn:goldgate:replica-died"
+"""The `type` of the 503 that says: this very call's replica died while it ran."""
+
+
+class Problem(BaseModel):
+    """The body of every error."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+
+
+class ProblemError(Exception):
+    """Ends a request with a problem."""
+
+    def __init__(self, status: int, detail: str, *, kind: str = "about:blank", retry_after_s: int | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.kind = kind
+        self.retry_after_s = retry_after_s
+
+    def response(self) -> Response:
+        """Return the problem as a response."""
+        headers = {} if self.retry_after_s is None else {"retry-after": str(self.retry_after_s)}
+        body = Problem(type=self.kind, title=HTTPStatus(self.status).phrase, status=self.status, detail=self.detail)
+        return JSONResponse(body.model_dump(), status_code=self.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def validation_sentence(errors: "list[dict[str, object]]") -> str:
+    """Return pydantic's findings as one sentence that names every field."""
+    return "; ".join(f"{_place(error['loc'])}: {str(error['msg']).removeprefix('Value error, ')}" for error in errors)
+
+
+def _place(location: object) -> str:
+    parts = [str(part) for part in location] if isinstance(location, tuple) else [str(location)]
+    return ".".join(parts) or "body"
+
+
+async def _on_problem(_: Request, error: Exception) -> Response:
+    return error.response() if isinstance(error, ProblemError) else ProblemError(500, "an internal fault").response()
+
+
+async def _on_http(_: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    detail = str(error.detail) if isinstance(error, HTTPException) else "an internal fault"
+    return ProblemError(status, detail).response()
+
+
+async def _on_validation(_: Request, error: Exception) -> Response:
+    found = list(error.errors()) if isinstance(error, RequestValidationError) else []
+    return ProblemError(422, validation_sentence(found) or "the request is not valid").response()
+
+
+def install(api: FastAPI) -> None:
+    """Make `api` answer every error as a problem."""
+    api.add_exception_handler(ProblemError, _on_problem)
+    api.add_exception_handler(HTTPException, _on_http)
+    api.add_exception_handler(RequestValidationError, _on_validation)
+    # Starlette sends this answer and raises on, so that the server still logs the traceback.
+    api.add_exception_handler(Exception, _on_problem)
+
+
+class BodyLimit:
+    """ASGI middleware that refuses a body as soon as it is known to be too large, before it is held in memory.
+
+    Args:
+        app: what it guards.
+        limits: most bytes by path; the path "" holds for all others.
+    """
+
+    def __init__(self, app: ASGIApp, limits: dict[str, int]) -> None:
+        self._app = app
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on with its body counted."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        # Behind a route prefix the path is the whole one (ASGI), so the end of it decides.
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        limit = self._limits.get(path, self._limits[""])
+        refusal = ProblemError(413, f"the body is larger than {limit} bytes; send fewer or smaller items in a call")
+        announced = dict(scope["headers"]).get(b"content-length", b"0")
+        if announced.isdigit() and int(announced) > limit:
+            await refusal.response()(scope, receive, send)
+            return
+        taken = 0
+
+        async def counted() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > limit:
+                raise refusal
+            return message
+
+        await self._app(scope, counted, send)
