@@ -1,0 +1,52 @@
+from random import Random
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qa.matching import assign, assign_greedily, pairs_within
+from tests.oracles.matching import best_matching
+
+QUALITY = st.sampled_from([0.0, 0.5, 0.75, 1.0]) | st.floats(0, 1)
+EDGES = st.dictionaries(st.tuples(st.integers(0, 5), st.integers(0, 5)), QUALITY, max_size=12)
+
+
+def arrays(edges: dict[tuple[int, int], float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    ends = np.array(list(edges), dtype=np.int64).reshape(-1, 2)
+    return ends[:, 0], ends[:, 1], np.array(list(edges.values()), dtype=np.float64)
+
+
+@given(EDGES)
+def test_assign_is_largest_then_best(edges: dict[tuple[int, int], float]) -> None:
+    left, right, quality = arrays(edges)
+    chosen = assign(left, right, quality)
+    size, total = best_matching(edges)
+    assert chosen.sum() == size
+    assert np.isclose(quality[chosen].sum(), total)
+    assert np.unique(left[chosen]).size == np.unique(right[chosen]).size == size
+
+
+@given(EDGES, st.randoms(use_true_random=False))
+def test_the_order_of_edges_does_not_matter(edges: dict[tuple[int, int], float], random: Random) -> None:
+    left, right, quality = arrays(edges)
+    order = list(range(left.size))
+    random.shuffle(order)
+    for choose in (assign, assign_greedily):
+        here = choose(left, right, quality)
+        there = choose(left[order], right[order], quality[order])
+        assert {*zip(left[here], right[here], strict=True)} == {*zip(left[order][there], right[order][there], strict=True)}
+
+
+def test_greedy_takes_the_best_pair_and_loses_one() -> None:
+    # the trap of the acceptance notes, 3.6: A, B against X, Y
+    left, right = np.array([0, 0, 1]), np.array([0, 1, 0])
+    quality = np.array([0.818182, 0.538462, 0.666667])
+    assert assign_greedily(left, right, quality).sum() == 1
+    assert assign(left, right, quality).sum() == 2
+
+
+@given(st.lists(st.integers(0, 4), max_size=15), st.lists(st.integers(0, 4), max_size=15))
+def test_pairs_within_lists_every_pair_of_a_group_once(one: list[int], other: list[int]) -> None:
+    left, right = pairs_within(np.array(one, dtype=np.int64), np.array(other, dtype=np.int64))
+    expected = [(i, j) for i, a in enumerate(one) for j, b in enumerate(other) if a == b]
+    assert list(zip(left.tolist(), right.tolist(), strict=True)) == expected
