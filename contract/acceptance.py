@@ -175,8 +175,9 @@ class Acceptance(Strict):
             if needed > self.sampling.extend_to:
                 problems.append(
                     f"acceptance.{kind}.metrics.{metric} of {profile.metrics.demanded[metric]:g} at confidence "
-                    f"{profile.bound.confidence:g} needs at least {needed} items without one error, but "
-                    f"acceptance.sampling.extend_to stops at {self.sampling.extend_to}; raise it to {needed} or more"
+                    f"{profile.bound.confidence:g} cannot be proven on fewer than {needed} items, even by a delivery "
+                    f"without one error, but acceptance.sampling.extend_to stops at {self.sampling.extend_to}; "
+                    f"raise it to {needed} or more"
                 )
         if problems:
             raise ValueError("; ".join(problems))
@@ -202,12 +203,12 @@ def _largest_need(profile: ImageProfile | TextProfile | VideoProfile, *, census:
     """Return the metric over all items that needs the largest sample, and that sample's size.
 
     The smallest recall over classes counts the items of one class, whose number no one knows beforehand; and a lot
-    of texts that is checked whole proves itself where the bound knows the lot's size.
+    that is checked whole proves itself where the bound knows the lot's size.
     """
+    if census and not (isinstance(profile, TextProfile) and not profile.bound.finite_lot):
+        return "", 1
     if isinstance(profile, TextProfile):
         demanded = {"accuracy": profile.metrics.accuracy}
-        if census and profile.bound.finite_lot:
-            return "accuracy", 1
     else:
         demanded = {name: value for name, value in profile.metrics.demanded.items() if name != "class_recall_min"}
     bound = profile.bound

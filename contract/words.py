@@ -9,7 +9,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     names = list(known)
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     if not near:
-        near = [name for name in names if name.casefold() == word.casefold()]
+        low = word.casefold()
+        near = [name for name in names if low and (name.casefold().startswith(low) or low.startswith(name.casefold()))]
     return f"; did you mean {near[0]!r}?" if near else ""
 
 

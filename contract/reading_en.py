@@ -1,0 +1,198 @@
+"""The reading of terms in English."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from contract.acceptance import ImageProfile, TextProfile, VideoProfile
+from contract.guideline import EventRule, ObjectEvent
+from contract.terms import Terms
+
+_METRICS: Final = {
+    "f1": "F1 over boxes (2 TP / (2 TP + FP + FN), counted over all images together)",
+    "precision": "precision over boxes (TP / (TP + FP))",
+    "recall": "recall over boxes (TP / (TP + FN))",
+    "class_recall_min": "the recall of every class (one too rare to be proven is remarked on, unless its estimate is under)",
+    "accuracy": "accuracy (texts with the gold's label / all texts checked)",
+    "macro_f1": "macro F1 (the mean of the F1 of every label)",
+    "keyframe_f1": "F1 over keyframes",
+    "event_f1": "F1 over events",
+    "shot_f1": "F1 over starts of shots",
+}
+_METHODS: Final = {
+    "korn_graubard": "Korn-Graubard (effective sample size with t correction)",
+    "cluster_bootstrap": "cluster bootstrap (whole clusters are drawn again)",
+    "clopper_pearson": "Clopper-Pearson (exact)",
+    "wilson": "Wilson score",
+    "jeffreys": "Jeffreys",
+    "dirichlet": "quantiles under a Dirichlet posterior (macro F1 is no share)",
+}
+
+
+def reading_in_english(terms: Terms) -> str:
+    """Return the reading of `terms` as English paragraphs."""
+    sections = (
+        ("What is ordered", _order(terms)),
+        ("Images", _image(terms, terms.acceptance.image)),
+        ("Texts", _text(terms, terms.acceptance.text)),
+        ("Videos", _video(terms, terms.acceptance.video)),
+        ("Verdict", _verdict(terms)),
+        ("Sample and gold", _sampling(terms)),
+        ("Rework and silence", _rework(terms)),
+        ("Identity", _identity(terms)),
+    )
+    told = [(title, list(lines)) for title, lines in sections]
+    blocks = ["\n".join([title, *(f"  - {line}" for line in lines)]) for title, lines in told if lines]
+    return "\n\n".join([f"Reading of contract {terms.contract}: {terms.title}", *blocks]) + "\n"
+
+
+def _order(terms: Terms) -> Iterator[str]:
+    volumes, deadline = terms.volumes, terms.deadline
+    yield f"{terms.parties.client.name} (client) orders from {terms.parties.vendor.name} (vendor) for: {terms.purpose}."
+    yield f"Volumes: {volumes.images:,} images, {volumes.texts:,} texts, {volumes.video_hours:g} hours of video."
+    yield (
+        f"Due by {deadline.due_date()}: {deadline.working_days} working days after {deadline.start}, whose own day does not "
+        f"count (Monday to Friday, less {len(deadline.holidays)} holidays, plus "
+        f"{len(deadline.makeup_workdays)} make-up days)."
+    )
+    yield f"Formats of delivery: {', '.join(terms.formats)}."
+    limits = terms.limits
+    yield (
+        f"Refused at intake and not counted: images over {limits.max_image_pixels:,} pixels, files over "
+        f"{limits.max_file_bytes:,} bytes, videos over {limits.max_video_seconds:g} s, texts over "
+        f"{limits.max_text_characters:,} characters."
+    )
+
+
+def _image(terms: Terms, profile: ImageProfile | None) -> Iterator[str]:
+    if profile is None:
+        return
+    yield f"Classes: {', '.join(terms.guideline.class_names)}."
+    classes = "of the same class" if profile.class_aware else "whatever their class"
+    pairing = {
+        "hungarian": "one to one, so that as many boxes as possible find a partner and then their total IoU is largest",
+        "greedy_iou": "one to one, pairs of the largest IoU first",
+    }[profile.matching]
+    yield (
+        f"A box is right if it is paired with a gold box {classes} at IoU >= {profile.iou:g} (a tie within 1e-9 counts as "
+        f"reached). Boxes are paired {pairing}. An unpaired box delivered is an error, and so is an unpaired gold box."
+    )
+    yield {
+        "ignore": "Crowd regions of the gold are left out, and so are boxes delivered that fall in them.",
+        "count": "Crowd regions of the gold count as boxes.",
+    }[profile.crowd]
+    if profile.min_side_px > 0:
+        yield f"Boxes with a side under {profile.min_side_px:g} px are left out on both sides."
+    else:
+        yield "No box is too small to count."
+    yield from _demands(terms, profile)
+
+
+def _text(terms: Terms, profile: TextProfile | None) -> Iterator[str]:
+    if profile is None:
+        return
+    yield f"Labels: {', '.join(terms.guideline.sentiment_names)}. A text has exactly one; it is right if it is the gold's."
+    yield from _demands(terms, profile)
+    yield (
+        "The bound knows the size of the lot (hypergeometric): a lot that is checked whole has no uncertainty left."
+        if profile.bound.finite_lot
+        else "The bound takes the lot as a sample of all that this vendor delivers (binomial)."
+    )
+
+
+def _video(terms: Terms, profile: VideoProfile | None) -> Iterator[str]:
+    if profile is None:
+        return
+    yield (
+        f"A keyframe is right if it is paired one to one with a gold keyframe at most {profile.keyframe_tolerance_s:g} s "
+        f"away; a start of a shot, at most {profile.shot_tolerance_frames} frames away."
+    )
+    yield (
+        f"An event is right if it is paired one to one with a gold event of the same name at temporal IoU >= "
+        f"{profile.event_tiou:g} (a tie within 1e-9 counts as reached)."
+    )
+    for event in terms.guideline.events:
+        yield f"Event {event.name}: {_event(event)}"
+    yield from _demands(terms, profile)
+
+
+def _event(event: EventRule) -> str:
+    if isinstance(event, ObjectEvent):
+        what = {"present": "is in view", "appears": "comes into view", "disappears": "leaves the view"}[event.rule]
+        return (
+            f"a {event.label} {what}; it must be seen for {event.min_seconds:g} s, gaps of up to "
+            f"{event.max_gap_seconds:g} s are closed, and drafts take detections of score {event.min_score:g} or more."
+        )
+    what = {"black": "the picture is black", "freeze": "the picture stands still"}[event.rule]
+    return f"{what} for {event.min_seconds:g} s or more."
+
+
+def _demands(terms: Terms, profile: ImageProfile | TextProfile | VideoProfile) -> Iterator[str]:
+    bound = profile.bound
+    cluster = "text" if isinstance(profile, TextProfile) else str(getattr(bound, "cluster", "item"))
+    for metric, threshold in profile.metrics.demanded.items():
+        method = _METHODS["dirichlet" if metric == "macro_f1" else bound.method]
+        if terms.acceptance.rule == "lower_bound":
+            yield (
+                f"Demanded: {_METRICS[metric]} of at least {threshold:g}, proven by its one-sided lower bound at "
+                f"{bound.confidence:.4g} confidence, {method}, with the {cluster} as the unit of sampling."
+            )
+        else:
+            yield (
+                f"Demanded: {_METRICS[metric]} of at least {threshold:g} as measured (point estimate); the bound by "
+                f"{method} at {bound.confidence:.4g} confidence, by {cluster}, is reported and "
+                "decides nothing."
+            )
+    if not isinstance(profile, TextProfile):
+        yield f"Where every {cluster} of a lot is checked the numbers are exact, and the bounds are the numbers themselves."
+
+
+def _verdict(terms: Terms) -> Iterator[str]:
+    sampling = terms.acceptance.sampling
+    few = f"fewer than {sampling.min_items} items of a kind (or of all that the lot holds) were checked"
+    grow = f"the sample then grows by the next items of the draw, to at most {sampling.extend_to}"
+    if terms.acceptance.rule == "lower_bound":
+        yield "ACCEPT: the lower bound of every demanded number reaches its threshold."
+        yield "REJECT: the upper bound of a demanded number stays under its threshold."
+        yield f"EXTEND: neither is proven, or {few}; {grow}."
+    else:
+        yield "ACCEPT: every demanded number, as measured, reaches its threshold."
+        yield "REJECT: a demanded number, as measured, is under its threshold."
+        yield f"EXTEND: {few}; {grow}."
+    yield "A number that cannot be computed is never a pass; an item without labels and without the word 'empty' is missing."
+
+
+def _sampling(terms: Terms) -> Iterator[str]:
+    sampling, gold = terms.acceptance.sampling, terms.acceptance.gold
+    if sampling.draw == "commit_reveal":
+        yield (
+            f"At least {sampling.min_items} items of each kind are drawn, by a key that neither party can choose alone: "
+            "both publish the SHA-256 of a secret before the delivery is sealed and reveal the secret after it."
+        )
+    else:
+        yield f"Every item of the lot that has gold is checked; at least {sampling.min_items} of each kind are needed."
+    yield (
+        f"{gold.blind_share:.4g} of the gold is made blind, without sight of any draft, and {gold.double_label_share:.4g} "
+        f"is labelled twice. The vendor may contest gold within {gold.dispute_workdays} working days; "
+        f"arbiter: {gold.arbiter}."
+    )
+
+
+def _rework(terms: Terms) -> Iterator[str]:
+    rework = terms.acceptance.rework
+    sample = "a fresh sample" if rework.fresh_sample else "the same sample"
+    severity = {"same": "the same severity", "tightened": "tightened severity"}[rework.severity_after_reject]
+    yield (
+        f"After a rejection: at most {rework.max_rounds} rounds of rework of {rework.workdays} working days each, judged on "
+        f"{sample} with {severity}."
+    )
+    days = terms.acceptance.deemed_acceptance_workdays
+    yield (
+        f"A delivery on which the client is silent for {days} working days counts as accepted."
+        if days
+        else "Silence of the client never counts as acceptance."
+    )
+
+
+def _identity(terms: Terms) -> Iterator[str]:
+    yield f"Guideline {terms.guideline.version}, SHA-256 {terms.guideline.sha256}."
+    yield f"Terms, SHA-256 {terms.sha256}."

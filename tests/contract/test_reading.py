@@ -1,0 +1,79 @@
+"""The reading: every number that decides the verdict is in it, in both languages."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from contract.reading import reading
+from contract.terms import Terms, load_terms, parse_terms
+from contract.yamlfile import parse_yaml
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+Language = Literal["zh", "en"]
+
+
+def varied(**sections: Any) -> Terms:
+    document = parse_yaml((CONFIGS / "model_contract.yaml").read_text(encoding="utf-8"))
+    document["acceptance"] |= sections
+    return parse_terms(document, origin="x")
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("name", ["model_contract", "demo"])
+def test_reading_holds_everything_that_decides(name: str, language: Language) -> None:
+    terms = load_terms(CONFIGS / f"{name}.yaml")
+    words = reading(terms, language)
+    assert terms.acceptance.image is not None
+    assert terms.acceptance.video is not None
+    facts: list[object] = [
+        terms.contract, terms.sha256, terms.guideline.sha256, terms.guideline.version, terms.deadline.due_date(),
+        f"{terms.volumes.images:,}", f"{terms.volumes.texts:,}", f"{terms.volumes.video_hours:g}", "1e-9", "IoU",
+        terms.acceptance.sampling.min_items, terms.acceptance.sampling.extend_to, terms.acceptance.gold.arbiter,
+        terms.acceptance.rework.max_rounds, terms.acceptance.deemed_acceptance_workdays, "ACCEPT", "REJECT", "EXTEND",
+        terms.acceptance.video.keyframe_tolerance_s, terms.acceptance.video.event_tiou, "Clopper-Pearson", "0.95",
+        *terms.guideline.class_names, *terms.guideline.sentiment_names, *terms.guideline.event_names, *terms.formats,
+    ]  # fmt: skip
+    for fact in facts:
+        assert str(fact) in words, fact
+    for profile in terms.acceptance.profiles.values():
+        for threshold in profile.metrics.demanded.values():
+            assert f"{threshold:g}" in words
+    assert "None" not in words
+    assert "{" not in words
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_two_terms_that_judge_differently_read_differently(language: Language) -> None:
+    base = varied()
+    acceptance = base.acceptance.model_dump(mode="json")
+    before = set(reading(base, language).splitlines())
+    changes: list[tuple[str, dict[str, Any]]] = [
+        ("image", {"matching": "greedy_iou"}),
+        ("image", {"class_aware": False}),
+        ("image", {"crowd": "count"}),
+        ("image", {"min_side_px": 7}),
+        ("image", {"iou": 0.75}),
+        ("image", {"bound": {"method": "cluster_bootstrap", "confidence": 0.9, "cluster": "image"}}),
+        ("text", {"bound": {"method": "wilson", "confidence": 0.95, "finite_lot": False}}),
+        ("video", {"shot_tolerance_frames": 9}),
+        ("sampling", {"draw": "full"}),
+        ("gold", {"blind_share": 0.33}),
+        ("rework", {"fresh_sample": False}),
+        ("rework", {"severity_after_reject": "same"}),
+    ]
+    for section, change in changes:
+        after = set(reading(varied(**{section: acceptance[section] | change}), language).splitlines())
+        assert len(after - before) >= 2, (section, change)  # a sentence, and the digest of the terms
+    for rule in ({"rule": "point"}, {"deemed_acceptance_workdays": 0}):
+        after = set(reading(varied(**rule), language).splitlines())
+        assert len(after - before) >= 2
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_kind_that_is_not_ordered_has_no_section(language: Language) -> None:
+    document = parse_yaml((CONFIGS / "model_contract.yaml").read_text(encoding="utf-8"))
+    document["volumes"]["video_hours"] = 0
+    document["acceptance"]["video"] = None
+    words = reading(parse_terms(document, origin="x"), language)
+    assert "person_present" not in words

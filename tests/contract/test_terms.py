@@ -1,0 +1,238 @@
+"""Terms: what stands in configs/ is valid, and whatever is wrong or open is named."""
+
+import copy
+import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contract.acceptance import items_to_prove
+from contract.errors import TermsError
+from contract.terms import Deadline, Terms, load_terms, parse_terms
+from contract.yamlfile import parse_yaml
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+DEMO = parse_yaml((CONFIGS / "demo.yaml").read_text(encoding="utf-8"))
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """Return the demo's terms with the value at `path` put in; ... takes it out."""
+    document = copy.deepcopy(DEMO)
+    *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
+    at: Any = document
+    for part in parents:
+        at = at[part]
+    if value is ...:
+        del at[last]
+    else:
+        at[last] = value
+    return document
+
+
+def refusal(document: Any) -> str:
+    with pytest.raises(TermsError) as caught:
+        parse_terms(document, origin="terms.yaml")
+    message = str(caught.value)
+    assert message.startswith("terms.yaml: ")
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("name", ["model_contract", "demo"])
+def test_contracts_of_the_project_are_valid(name: str) -> None:
+    terms = load_terms(CONFIGS / f"{name}.yaml")
+    assert terms.acceptance.image is not None
+    assert terms.acceptance.image.iou == 0.5
+    assert terms.acceptance.text is not None
+    assert terms.acceptance.text.metrics.accuracy == 0.9
+
+
+def test_model_contract_orders_what_the_paper_orders() -> None:
+    volumes = load_terms(CONFIGS / "model_contract.yaml").volumes
+    assert (volumes.images, volumes.texts, volumes.video_hours) == (100_000, 50_000, 100)
+
+
+def open_fields(document: Any, path: str) -> list[str]:
+    if not isinstance(document, dict):
+        return [path]
+    return [path, *(found for key, value in document.items() for found in open_fields(value, f"{path}.{key}"))]
+
+
+@pytest.mark.parametrize("path", open_fields(DEMO["acceptance"], "acceptance"))
+def test_open_field_of_the_profile_is_named_in_full(path: str) -> None:
+    message = refusal(changed(path, ...))
+    assert f" {path} is left open" in message
+    assert "1 problem" in message
+
+
+def test_all_problems_are_told_at_once() -> None:
+    document = changed("acceptance.image.iou", ...)
+    document["volumes"]["images"] = -1
+    document["titel"] = document.pop("title")
+    message = refusal(document)
+    assert "4 problems" in message
+    for part in ("acceptance.image.iou is left open", "volumes.images", "title is left open", "did you mean 'title'?"):
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        (
+            "acceptance.image.metrics.f1_score",
+            0.9,
+            "metrics.f1_score is not a field of the terms; did you mean 'f1'?",
+        ),
+        ("guideline.events.0.lable", "star", "guideline.events[0].lable is not a field of the terms; did you mean 'label'?"),
+        ("guideline.events.0.rule", "apears", "guideline.events[0].rule is 'apears', but may be present"),
+        ("guideline.events.0.rule", ..., "guideline.events[0].rule is left open"),
+        ("guideline.events.0.label", "stra", "event 'star_present' is about class 'stra', which is not in classes"),
+        ("contract", 2025, "contract must be text; write it in quotes"),
+        ("volumes.images", "60", "volumes.images must be a whole number without quotes"),
+        ("volumes.images", True, "volumes.images must be a whole number"),
+        ("volumes.video_hours", float("nan"), "volumes.video_hours must be a finite number"),
+        ("deadline.start", "soon", "deadline.start must be a date such as"),
+        ("deadline.working_days", 0, "deadline.working_days must be greater than 0"),
+        ("formats", [], "formats"),
+        ("formats", ["coco", "coco"], "formats names one format twice"),
+        ("formats", ["cocoo"], "formats[0] must be 'coco'"),
+        ("acceptance.text.bound.finite_lot", "yes", "acceptance.text.bound.finite_lot must be true or false"),
+        ("acceptance.text.metrics.accuracy", 90, "acceptance.text.metrics.accuracy must be less than 1"),
+        ("acceptance.image", None, "volumes.images orders image items but acceptance.image is null"),
+        ("acceptance.video", None, "volumes.video_hours orders video items but acceptance.video is null"),
+        ("acceptance.sampling.extend_to", 5, "acceptance.sampling: extend_to is 5, less than min_items, which is 30"),
+        ("guideline.sentiments", [], "acceptance.text demands labels but guideline.sentiments is empty"),
+        ("guideline.classes.1.name", "circle", "classes names 'circle' twice"),
+        ("guideline.classes.1.model_names", ["circle"], "gives the model name 'circle' to both 'circle' and 'square'"),
+        ("guideline.events", [], "acceptance.video.metrics.event_f1 demands events but guideline.events is empty"),
+        ("deadline.makeup_workdays", ["2025-09-06", "2025-09-06"], ""),
+    ],
+)
+def test_problem_is_told_in_words(path: str, value: Any, told: str) -> None:
+    if not told:
+        parse_terms(changed(path, value), origin="terms.yaml")
+        return
+    assert told in refusal(changed(path, value))
+
+
+def test_profile_that_demands_nothing_is_refused() -> None:
+    metrics = {"keyframe_f1": None, "event_f1": None, "shot_f1": None}
+    assert "acceptance.video.metrics: every threshold is null" in refusal(changed("acceptance.video.metrics", metrics))
+
+
+@pytest.mark.parametrize("document", [None, [], [1], "terms", 7])
+def test_document_that_is_no_mapping(document: Any) -> None:
+    assert "must be a mapping" in refusal(document)
+
+
+@pytest.mark.parametrize(
+    ("extend_to", "draw", "needed"), [(28, "commit_reveal", 29), (29, "commit_reveal", None), (28, "full", None)]
+)
+def test_sample_that_could_never_prove_the_threshold(extend_to: int, draw: str, needed: int | None) -> None:
+    document = changed("acceptance.sampling", {"mode": "lower_bound", "min_items": 20, "extend_to": extend_to, "draw": draw})
+    document["volumes"]["video_hours"] = 0
+    document["acceptance"]["video"] = None
+    if needed is None:
+        parse_terms(document, origin="terms.yaml")
+    else:
+        message = refusal(document)
+        assert (
+            f"acceptance.image.metrics.f1 of 0.9 at confidence 0.95 cannot be proven on fewer than {needed} items" in message
+        )
+        assert "acceptance.text.metrics.accuracy" in message
+    document["acceptance"]["rule"] = "point"
+    parse_terms(document, origin="terms.yaml")
+
+
+@given(st.floats(0.5, 0.999), st.floats(0.51, 0.999))
+def test_items_to_prove_is_the_smallest_sample(threshold: float, confidence: float) -> None:
+    n = items_to_prove(threshold, confidence)
+    tail = 1 - confidence
+    assert threshold**n <= tail * (1 + 1e-6)
+    assert n == 1 or threshold ** (n - 1) > tail * (1 - 1e-6)
+
+
+def test_items_to_prove_known_values() -> None:
+    # The rule of three's exact form: 29 for 0.90, 59 for 0.95, 299 for 0.99 at 95 %.
+    assert [items_to_prove(p, 0.95) for p in (0.9, 0.95, 0.99)] == [29, 59, 299]
+    assert items_to_prove(0.9, 0.95, method="wilson") == 25
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "the document is empty"),
+        ("- a\n- b\n", "the document is a list"),
+        ("contract: A\ncontract: B\n", "key 'contract' stands in line 1 and in line 2"),
+        ("guideline:\n  version: x\n  version: y\n", "key 'version' stands in line 2 and in line 3"),
+        ("contract: [\n", "not a YAML document"),
+        ("a: 1\n---\nb: 2\n", "not a YAML document"),
+        ("a: !!python/object/apply:os.system [ls]\n", "not a YAML document"),
+    ],
+)
+def test_file_that_is_no_contract(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "terms.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(TermsError, match=r"terms\.yaml: ") as caught:
+        load_terms(path)
+    assert told in str(caught.value)
+
+
+def test_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(TermsError, match="cannot be read"):
+        load_terms(tmp_path / "absent.yaml")
+    path = tmp_path / "latin.yaml"
+    path.write_bytes("title: Übung".encode("latin-1"))
+    with pytest.raises(TermsError, match="UTF-8"):
+        load_terms(path)
+
+
+def test_words_of_yaml_stay_words() -> None:
+    document = parse_yaml("a: no\nb: 2025-01-01\nc: 12:30\nd: 010\ne: off\nf: true\ng: 1e-3\nh: 1_000\ni: ~\nj: 0.5\n")
+    assert document == {
+        "a": "no", "b": "2025-01-01", "c": "12:30", "d": "010", "e": "off", "f": True, "g": 0.001, "h": 1000,
+        "i": None, "j": 0.5,
+    }  # fmt: skip
+
+
+def test_class_called_no_and_version_like_a_date_are_taken_as_words() -> None:
+    document = parse_yaml("guideline: {version: 2025-01-01, classes: [{name: no, definition: Norwegian}]}")
+    merged = {**DEMO, "guideline": {**DEMO["guideline"], "version": document["guideline"]["version"]}}
+    assert parse_terms(merged, origin="x").guideline.version == "2025-01-01"
+    assert document["guideline"]["classes"][0]["name"] == "no"
+
+
+def test_digest_does_not_depend_on_layout(tmp_path: Path) -> None:
+    terms = load_terms(CONFIGS / "demo.yaml")
+    shuffled = parse_terms(dict(reversed(list(DEMO.items()))), origin="x")
+    assert shuffled.sha256 == terms.sha256
+    assert Terms.model_validate_json(terms.model_dump_json()).sha256 == terms.sha256
+    other = parse_terms(changed("acceptance.image.iou", 0.6), origin="x")
+    assert other.sha256 != terms.sha256
+    assert other.guideline.sha256 == terms.guideline.sha256
+
+
+@given(
+    st.dates(datetime.date(2024, 1, 1), datetime.date(2027, 12, 31)),
+    st.integers(1, 80),
+    st.sets(st.dates(datetime.date(2024, 1, 1), datetime.date(2028, 12, 31)), max_size=20),
+)
+def test_due_date_agrees_with_numpy(start: datetime.date, days: int, holidays: set[datetime.date]) -> None:
+    deadline = Deadline(start=start, working_days=days, holidays=tuple(sorted(holidays)))
+    # busday_offset counts from the last working day at or before the start, so that the start itself never counts.
+    expected = np.busday_offset(
+        np.datetime64(start), days, roll="backward", holidays=[np.datetime64(day) for day in holidays]
+    )
+    assert deadline.due_date() == expected.astype(datetime.date)
+
+
+def test_makeup_workday_counts_and_may_not_be_a_holiday() -> None:
+    friday, saturday, monday = datetime.date(2025, 9, 5), datetime.date(2025, 9, 6), datetime.date(2025, 9, 8)
+    assert Deadline(start=friday, working_days=1).due_date() == monday
+    assert Deadline(start=friday, working_days=1, makeup_workdays=(saturday,)).due_date() == saturday
+    with pytest.raises(ValueError, match="both in holidays and in makeup_workdays"):
+        Deadline(start=friday, working_days=1, makeup_workdays=(saturday,), holidays=(saturday,))
