@@ -140,9 +140,10 @@ def score(  # noqa: PLR0913 - a command's options are its public face
     json_: JsonOption = False,
 ) -> int:
     """Score any labels against any gold, with or without a contract."""
-    from goldgate.judging import score_files
+    from goldgate.judging import emit_score, score_files
 
-    return score_files(_task(task), labels, gold, contract=contract, out=out, device=device, as_json=json_)
+    result = score_files(_task(task), labels, gold, contract=contract, out=out, device=device)
+    return emit_score(result, out, as_json=json_)
 
 
 @app.command()

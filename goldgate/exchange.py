@@ -5,7 +5,7 @@ from typing import cast
 
 from contract.errors import FormatError, InputError
 from contract.formats.lotview import LotView
-from contract.formats.registry import exchange_format
+from contract.formats.registry import exchange
 from contract.labelset import LabelSet
 from contract.receipts import RunDocument
 from goldgate.console import EXIT_DONE, emit_json, emit_text
@@ -22,7 +22,7 @@ def lot_view(stage: Stage, *, model_version: str | None = None) -> LotView:
 
 def export_labels(stage: Stage, format_name: str, out: Path, *, from_: str, as_json: bool) -> int:
     """Write labels of the lot into `out` and print where."""
-    chosen = exchange_format(format_name)
+    chosen = exchange(format_name)
     labels, version = _labels_of(stage, from_)
     if out.exists() and not out.is_dir():
         raise FormatError(f"{out}: is a file; name a folder to write into")
@@ -69,5 +69,5 @@ def bring_in(stage: Stage, format_name: str, path: Path, *, role: Role) -> Seale
     """Read `path` in `format_name` and seal it as the next submission or gold of the lot."""
     if not path.exists():
         raise FormatError(f"{path}: no such file or folder")
-    labels = exchange_format(format_name).read(path, lot_view(stage))
+    labels = exchange(format_name).read(path, lot_view(stage))
     return seal(stage.lot, labels, terms=stage.terms, role=role, origin=path, format_name=format_name)

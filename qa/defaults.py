@@ -33,6 +33,6 @@ VIDEO: Final = VideoProfile(
     keyframe_tolerance_s=0.5,
     shot_tolerance_frames=2,
     event_tiou=0.5,
-    metrics=VideoMetrics(keyframe_f1=None, event_f1=None, shot_f1=None),
+    metrics=VideoMetrics(keyframe_f1=0.9, event_f1=0.9, shot_f1=0.9),
     bound=VideoBound(method="korn_graubard", confidence=0.95, cluster="video"),
 )

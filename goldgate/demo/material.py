@@ -13,10 +13,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from contract.guideline import Guideline
+from contract.guideline import Guideline, ObjectEvent
 from contract.labelset import LabelSet
 from contract.tables import SCHEMAS, STATES, Kind, State, Task
 from goldgate.demo.texts import reviews
+from models.events import Samples, object_spans
 from models.scenes import Scene, boxes_of, draw, random_scene, render_scene
 
 IMAGES: Final = 120
@@ -171,3 +172,29 @@ def _write_clip(path: Path, frames: list[Picture]) -> None:
         for picture in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode(None))
+
+
+def _truth_of_clip(clip: Clip, guideline: Guideline) -> dict[Task, list[dict[str, Any]]]:
+    shots = [{**_span(start, end), "transition": transition} for start, end, transition in clip.shots]
+    keyframes = [{"frame": frame, "time_s": frame / FPS} for frame in clip.keyframes]
+    return {Task.SHOTS: shots, Task.KEYFRAMES: keyframes, Task.EVENTS: _events_of_clip(clip, guideline)}
+
+
+def _events_of_clip(clip: Clip, guideline: Guideline) -> list[dict[str, Any]]:
+    """The guideline's rules, applied to what was drawn on every frame instead of to what a model saw."""
+    names = {box["label"] for boxes in clip.boxes for box in boxes}
+    seen = {name: np.array([float(any(box["label"] == name for box in boxes)) for boxes in clip.boxes]) for name in names}
+    samples = Samples(np.arange(len(clip.frames)) / FPS, len(clip.frames) / FPS, seen)
+    events = []
+    for rule in guideline.events:
+        if isinstance(rule, ObjectEvent):
+            spans = [(round(span.start * FPS), round(span.end * FPS)) for span in object_spans(samples, rule)]
+        else:
+            drawn = clip.black if rule.rule == "black" else clip.frozen
+            spans = [(start, end) for start, end in drawn if (end - start) / FPS >= rule.min_seconds]
+        events += [{"label": rule.name, **_span(start, end)} for start, end in spans]
+    return events
+
+
+def _span(start: int, end: int) -> dict[str, Any]:
+    return {"start_frame": start, "end_frame": end, "start_s": start / FPS, "end_s": end / FPS}

@@ -1,0 +1,236 @@
+"""`goldgate score` and `goldgate accept`: figures, verdict, evidence and report."""
+
+import datetime
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, cast
+
+import pyarrow as pa
+
+from contract.errors import StageError
+from contract.files import read_parquet, sha256_file, write_json, write_parquet
+from contract.formats.loose import read_pair
+from contract.labelset import LabelSet
+from contract.reading import reading
+from contract.scores import BoxScore, Score, SentimentScore, TimelineScore
+from contract.tables import KIND_OF_TASK, Task
+from contract.terms import Terms, load_terms
+from contract.verdict import Outcome, Pins, Verdict
+from contract.workfolder import next_number
+from goldgate.console import EXIT_DONE, emit_json, emit_text
+from goldgate.stages import Stage, shown
+from prelabel.handoff import Sealed, read_sealed
+from prelabel.plan import count_by_kind
+from prelabel.run import read_intake_receipt, read_manifest, read_texts
+from qa import defaults
+from qa.accept import judge
+from qa.iou import Device
+from qa.report import ReportInput, write_report
+from qa.score import score_boxes, score_events, score_keyframes, score_sentiments, score_shots
+from qa.wording import Words
+
+EXIT_OF: Final = {Outcome.ACCEPT: EXIT_DONE, Outcome.REJECT: 3, Outcome.EXTEND: 4}
+_SOFTWARE: Final = ("goldgate", "numpy", "scipy", "pyarrow")
+
+
+def score_task(
+    task: Task,
+    labels: LabelSet,
+    gold: LabelSet,
+    *,
+    terms: Terms | None,
+    lot_items: int | None = None,
+    device: Device = "cpu",
+) -> Score:
+    """Score one task by the terms' profile, or by the default reading where there are no terms.
+
+    Raises:
+        StageError: the terms have no profile for this kind.
+    """
+    if task is Task.BOXES:
+        image = defaults.IMAGE if terms is None else terms.acceptance.image
+        return score_boxes(labels, gold, _present(image, task), device=device, lot_items=lot_items)
+    if task is Task.SENTIMENTS:
+        text = defaults.TEXT if terms is None else terms.acceptance.text
+        order = () if terms is None else terms.guideline.sentiment_names
+        return score_sentiments(labels, gold, _present(text, task), label_order=order, lot_items=lot_items)
+    video = _present(defaults.VIDEO if terms is None else terms.acceptance.video, task)
+    scorer = {Task.SHOTS: score_shots, Task.KEYFRAMES: score_keyframes, Task.EVENTS: score_events}[task]
+    return cast(Score, scorer(labels, gold, video, lot_items=lot_items))
+
+
+def _present(profile: Any, task: Task) -> Any:
+    if profile is None:
+        raise StageError(
+            f"the terms have no acceptance profile for {KIND_OF_TASK[task].value} items, so {task.value} have no reading"
+        )
+    return profile
+
+
+def score_files(
+    task: Task, labels: Path, gold: Path, *, contract: Path | None, out: Path | None, device: str = "cpu"
+) -> Score:
+    """Score two files; with `out`, write score, evidence and report there."""
+    terms = load_terms(contract) if contract else None
+    ours, theirs = read_pair(labels, gold, task)
+    score = score_task(task, ours, theirs, terms=terms, device=cast(Device, device))
+    if out is not None:
+        write_json(out / "score.json", score.model_dump(mode="json"))
+        _write_evidence(out, {task: score})
+        report = ReportInput(
+            created=_now(),
+            software=_software(),
+            scores={task: score},
+            labels=ours,
+            gold=theirs,
+            terms=terms,
+            reading=_reading(terms),
+            sources={str(path): sha256_file(path) for path in (labels, gold) if path.is_file()},
+        )
+        write_report(out / "report.html", report)
+    return score
+
+
+def emit_score(score: Score, out: Path | None, *, as_json: bool) -> int:
+    """Print a score: for scripts, or for people."""
+    if as_json:
+        emit_json(score.model_dump(mode="json"))
+    else:
+        emit_text("\n".join(describe_score(score)) + (f"\nreport: {shown(out / 'report.html')}" if out else ""))
+    return EXIT_DONE
+
+
+def describe_score(score: Score) -> list[str]:
+    """Return the main figures as lines for people."""
+    if isinstance(score, SentimentScore):
+        return [
+            f"{score.task.value}: {score.correct} of {score.n} right, accuracy {_figure(score.accuracy)}, "
+            f"lower bound {_figure(score.lower_bound)}, macro F1 {_figure(score.macro_f1)}, kappa {_figure(score.kappa)}"
+        ]
+    rates = score.contract if isinstance(score, BoxScore) else score
+    lines = [
+        f"{score.task.value}: TP {rates.tp}, FP {rates.fp}, FN {rates.fn}; precision {_figure(rates.precision)}, "
+        f"recall {_figure(rates.recall)}, F1 {_figure(rates.f1)}, lower bound {_figure(rates.lower_bound)}"
+    ]
+    if isinstance(score, BoxScore):
+        lines.append("  defects: " + ", ".join(f"{count} {name}" for name, count in score.defects.model_dump().items()))
+        ap = f"AP {_figure(score.coco.AP)}, AP50 {_figure(score.coco.AP50)}" if score.coco else f"none: {score.coco_reason}"
+        lines.append(f"  COCO: {ap}")
+    return lines
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def accept_submission(stage: Stage, submission: int | None, gold: int | None, *, device: str, as_json: bool) -> int:
+    """Judge a submission, keep verdict, score and report, and print the verdict; the exit status is the outcome's."""
+    verdict, report = run_accept(stage, submission, gold, device=device)
+    if as_json:
+        document = verdict.model_dump(mode="json")
+        order = ("verdict", "reasons", "criteria", "report", "reasons_zh", "rule", "pins")
+        emit_json({key: document[key] for key in order})
+    else:
+        emit_text("\n".join(describe_verdict(verdict)) + f"\nreport: {shown(report)}")
+    return EXIT_OF[verdict.verdict]
+
+
+def describe_verdict(verdict: Verdict) -> list[str]:
+    """Return the verdict as lines for people."""
+    pins = verdict.pins
+    lines = [f"{verdict.verdict.value}: submission {pins.submission} of lot {pins.lot}, against gold {pins.gold}"]
+    for each in verdict.criteria:
+        bounds = f"[{_figure(each.lower_bound)}, {_figure(each.upper_bound)}]"
+        lines.append(f"  {each.outcome.value:<7} {each.name}: {_figure(each.estimate)} {bounds} against {each.threshold:g}")
+    return lines + [f"  {reason}" for reason in verdict.reasons]
+
+
+def run_accept(
+    stage: Stage, submission: int | None, gold: int | None, *, device: str = "cpu", notice: Words | None = None
+) -> tuple[Verdict, Path]:
+    """Judge a submission against gold; return the verdict and the path of its report."""
+    intake = read_intake_receipt(stage.lot)
+    items = read_manifest(stage.lot, intake)
+    handed_in, truth = read_sealed(stage.lot, "submission", submission), read_sealed(stage.lot, "gold", gold)
+    counts = count_by_kind(items)
+    scores = {
+        task: score_task(
+            task,
+            handed_in.labels,
+            truth.labels,
+            terms=stage.terms,
+            lot_items=counts.get(KIND_OF_TASK[task]),
+            device=cast(Device, device),
+        )
+        for task in sorted(truth.labels.tables)
+        if counts.get(KIND_OF_TASK[task])
+    }
+    number = next_number(stage.lot.scores)
+    folder = stage.lot.scores / str(number)
+    page = folder / "report.html"
+    pins = _pins(stage, handed_in, truth)
+    verdict = judge(stage.terms, scores, pins=pins, lot_items=counts).model_copy(update={"report": str(page)})
+    write_json(folder / "score.json", {task.value: score.model_dump(mode="json") for task, score in scores.items()})
+    _write_evidence(folder, scores)
+    report = ReportInput(
+        created=_now(),
+        software=_software(),
+        scores=scores,
+        labels=handed_in.labels,
+        gold=truth.labels,
+        terms=stage.terms,
+        verdict=verdict,
+        reading=_reading(stage.terms),
+        manifest=items,
+        rejects=_rejects(stage),
+        texts=read_texts(stage.lot),
+        notice=notice,
+    )
+    write_report(page, report)
+    write_json(stage.lot.verdicts / f"{number}.json", verdict.model_dump(mode="json"))
+    return verdict, page
+
+
+def _pins(stage: Stage, handed_in: Sealed, truth: Sealed) -> Pins:
+    receipt = handed_in.receipt
+    return Pins(
+        contract=stage.terms.contract,
+        lot=stage.lot_name,
+        submission=handed_in.number,
+        gold=truth.number,
+        terms_sha256=stage.terms.sha256,
+        guideline_sha256=stage.terms.guideline.sha256,
+        manifest_sha256=receipt.manifest_sha256,
+        submission_sha256=receipt.files,
+        gold_sha256=truth.receipt.files,
+    )
+
+
+def _rejects(stage: Stage) -> pa.Table | None:
+
+    return read_parquet(stage.lot.rejects) if stage.lot.rejects.exists() else None
+
+
+def _write_evidence(folder: Path, scores: Mapping[Task, Score]) -> None:
+    for task, score in scores.items():
+        if isinstance(score, BoxScore):
+            write_parquet(folder / "matches.parquet", score.matches)
+            write_parquet(folder / "defects.parquet", score.defect_rows)
+        elif isinstance(score, SentimentScore):
+            write_parquet(folder / "sentiments-pairs.parquet", score.pairs)
+        elif isinstance(score, TimelineScore):
+            write_parquet(folder / f"{task.value}-matches.parquet", score.matches)
+
+
+def _reading(terms: Terms | None) -> Words | None:
+    return None if terms is None else Words(zh=reading(terms, "zh"), en=reading(terms, "en"))
+
+
+def _software() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in _SOFTWARE}}
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(tz=datetime.timezone.utc)
