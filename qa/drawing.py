@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from contract.errors import SourceError
 
 _CONTEXT: Final = 0.6  # of the boxes' larger side, shown around them
-_LEAST_SIDE: Final = 160.0  # pixels of the image that a crop shows at least
+_LEAST_SIDE: Final = 240.0  # pixels of the image that a crop shows at least
 _QUALITIES: Final = (82, 70, 55, 40, 25)
 _LABEL_HEIGHT: Final = 15.0
 

@@ -44,8 +44,8 @@ def test_the_cut_shows_the_box_where_it_is() -> None:
     assert box.x + box.w <= right <= 1000
     assert 0 <= top <= box.y
     assert box.y + box.h <= bottom <= 800
-    assert right - left >= 160
-    assert bottom - top >= 160
+    assert right - left >= 240
+    assert bottom - top >= 240
     picture = draw(encoded(1000, 800), [box], name="a", max_side=10_000, max_bytes=10**7)
     (mark,) = picture.marks
     assert (mark.x, mark.y, mark.w, mark.h) == (700 - left, 500 - top, 60, 50)
