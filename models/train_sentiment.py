@@ -1,0 +1,298 @@
+"""Train a small bilingual sentiment classifier from scratch: a tokenizer, two encoder layers, mean pooling.
+
+ModernBERT's configuration (Warner et al. 2024, arXiv:2412.13663) is used because `transformers` pools it by
+the mean without code of ours, and because rotary positions cost no weights. With little data these things carry it:
+embeddings learnt first alone as an averaged bag (fastText, Joulin et al. 2016, arXiv:1607.01759), to which the layers
+are then added so that they change nothing at first; byte-pair merges that reach across Chinese words ("不好吃" is one
+token), some of them dropped at random in training (BPE-dropout, Provilkov et al. 2020, arXiv:1910.13267); tokens masked
+at random; and averaged weights.
+"""
+
+import dataclasses
+import math
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from torch.nn import functional
+from transformers import ModernBertConfig, ModernBertForSequenceClassification, PreTrainedTokenizerFast
+
+from contract.errors import FormatError
+from contract.files import write_json
+from contract.predictor import Source
+from contract.tables import Kind, Task
+from models.review_texts import Review, read_reviews, split_reviews, words
+from models.sentiment import SentimentClassifier
+
+_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+_PAD, _MASK = 0, 4
+_MIN_SENTENCE_WORDS = 8
+
+Tell = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """Everything that decides the weights, besides the texts; lengths are in tokens."""
+
+    vocabulary: int = 16_000
+    alphabet: int = 3_800
+    hidden: int = 128
+    intermediate: int = 256
+    layers: int = 2
+    heads: int = 4
+    bag_epochs: int = 4
+    epochs: int = 4
+    batch: int = 96
+    train_tokens: int = 128
+    window_tokens: int = 256
+    bag_learning_rate: float = 4e-3
+    learning_rate: float = 1.2e-3
+    weight_decay: float = 0.05
+    warmup: float = 0.1
+    dropout: float = 0.2
+    merge_dropout: float = 0.1
+    mask: float = 0.1
+    label_smoothing: float = 0.1
+    average_decay: float = 0.998
+    test_percent: int = 10
+    seed: int = 20_240
+
+
+def train_sentiment(
+    out: Path, *, texts: Sequence[Path], settings: TrainSettings | None = None, tell: Tell | None = None
+) -> dict[str, Any]:
+    """Train on CSV files with the columns text and label, and put a loadable model folder at `out`.
+
+    The folder holds config.json, tokenizer.json, tokenizer_config.json, model.safetensors (stored in half
+    precision, loaded as float32) and measured.json, which is also returned: how the texts were split and the
+    accuracy on those put aside, per file, measured on the weights as stored.
+
+    Raises:
+        FormatError: a file cannot be read, or the texts have fewer than two labels.
+        StorageError: `out` cannot be written.
+    """
+    chosen = settings or TrainSettings()
+    report = tell or (lambda line: None)
+    started = time.monotonic()
+    split = split_reviews(read_reviews(texts), test_percent=chosen.test_percent)
+    labels = sorted({review.label for review in split.train})
+    if len(labels) < 2:
+        raise FormatError(f"{', '.join(map(str, texts))}: training needs texts of at least two labels, found {labels}")
+    report(f"{len(split.train)} texts to train on, {len(split.test)} put aside to measure on")
+    torch.manual_seed(chosen.seed)
+    tokenizer = build_tokenizer([review.text for review in split.train], chosen)
+    model = build_model(labels, tokenizer.get_vocab_size(), chosen)
+    _fit(model, tokenizer, split.train, settings=chosen, tell=report)
+    save_model(out, model=model, tokenizer=tokenizer, window_tokens=chosen.window_tokens)
+    measured = {
+        "settings": dataclasses.asdict(chosen),
+        "texts": {
+            "train": len(split.train),
+            "test": len(split.test),
+            "duplicates_left_out": split.duplicates,
+            "contradictions_left_out": split.contradictions,
+        },
+        "accuracy": measure(out, split.test),
+        "seconds": round(time.monotonic() - started),
+    }
+    write_json(out / "measured.json", measured)
+    return measured
+
+
+def build_tokenizer(texts: Sequence[str], settings: TrainSettings) -> Tokenizer:
+    """Learn byte-pair merges over runs of Chinese characters, of letters, of digits, and single marks."""
+    tokenizer = Tokenizer(models.BPE(unk_token="[UNK]", fuse_unk=True))  # noqa: S106 - a token of text, no secret
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+    runs = Regex(r"[\u3400-\u9fff]+|\p{N}+|(?:(?![\u3400-\u9fff])\p{L})+|[^\s]")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Split(runs, behavior="isolated")]
+    )
+    trainer = trainers.BpeTrainer(
+        vocab_size=settings.vocabulary,
+        limit_alphabet=settings.alphabet,
+        min_frequency=5,
+        max_token_length=16,
+        special_tokens=list(_SPECIAL),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.decoder = decoders.Fuse()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    return tokenizer
+
+
+def build_model(labels: Sequence[str], vocabulary: int, settings: TrainSettings) -> ModernBertForSequenceClassification:
+    """Return the untrained model."""
+    config = ModernBertConfig(
+        vocab_size=vocabulary,
+        hidden_size=settings.hidden,
+        intermediate_size=settings.intermediate,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=settings.heads,
+        max_position_embeddings=settings.window_tokens,
+        global_attn_every_n_layers=1,
+        classifier_pooling="mean",
+        embedding_dropout=settings.dropout,
+        classifier_dropout=settings.dropout,
+        pad_token_id=_PAD,
+        bos_token_id=2,
+        cls_token_id=2,
+        eos_token_id=3,
+        sep_token_id=3,
+        id2label=dict(enumerate(labels)),
+        label2id={label: index for index, label in enumerate(labels)},
+    )
+    return ModernBertForSequenceClassification(config)
+
+
+def _encode(tokenizer: Tokenizer, texts: Sequence[str], longest: int) -> list[list[int]]:
+    return [encoding.ids[:longest] for encoding in tokenizer.encode_batch_fast(list(texts))]
+
+
+def _batches(lengths: Sequence[int], size: int, order: random.Random) -> Iterator[list[int]]:
+    """Yield shuffled batches whose members are of like length, so that little is spent on padding."""
+    indices = list(range(len(lengths)))
+    order.shuffle(indices)
+    pool = size * 40
+    batches = []
+    for start in range(0, len(indices), pool):
+        alike = sorted(indices[start : start + pool], key=lambda index: lengths[index])
+        batches += [alike[at : at + size] for at in range(0, len(alike), size)]
+    order.shuffle(batches)
+    yield from batches
+
+
+def _padded(rows: Sequence[Sequence[int]], mask: float, generator: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return (tokens, attention mask), both of shape (rows, longest row), with a share of tokens masked."""
+    tokens = np.full((len(rows), max(map(len, rows))), _PAD, dtype=np.int64)
+    for index, row in enumerate(rows):
+        tokens[index, : len(row)] = row
+    attention = tokens != _PAD
+    tokens[(tokens >= len(_SPECIAL)) & (generator.random(tokens.shape) < mask)] = _MASK
+    return torch.from_numpy(tokens), torch.from_numpy(attention.astype(np.int64))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Stage:
+    name: str
+    epochs: int
+    learning_rate: float
+
+
+def _optimizer(model: torch.nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
+    vectors = [weight for weight in model.parameters() if weight.ndim < 2]
+    matrices = [weight for weight in model.parameters() if weight.ndim >= 2]
+    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.98), fused=True)
+
+
+def _rate(step: int, steps: int, warmup: float) -> float:
+    """Return the share of the full learning rate: a linear rise, then a cosine fall to nothing."""
+    rise = max(1, round(steps * warmup))
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
+
+
+def _fit(
+    model: ModernBertForSequenceClassification,
+    tokenizer: Tokenizer,
+    reviews: Sequence[Review],
+    *,
+    settings: TrainSettings,
+    tell: Tell,
+) -> None:
+    """Train `model` in place: embeddings and head alone, then all of it; it ends in evaluation mode."""
+    layers = model.model.layers
+    model.model.layers = torch.nn.ModuleList()
+    bag = _Stage("bag", settings.bag_epochs, settings.bag_learning_rate)
+    _run_stage(bag, model, tokenizer, reviews, settings=settings, tell=tell)
+    model.model.layers = layers
+    for layer in layers:  # a residual branch that ends in zeros leaves the bag as it is
+        torch.nn.init.zeros_(layer.attn.Wo.weight)
+        torch.nn.init.zeros_(layer.mlp.Wo.weight)
+    whole = _Stage("whole", settings.epochs, settings.learning_rate)
+    _run_stage(whole, model, tokenizer, reviews, settings=settings, tell=tell)
+    model.eval()
+
+
+def _run_stage(
+    stage: _Stage,
+    model: ModernBertForSequenceClassification,
+    tokenizer: Tokenizer,
+    reviews: Sequence[Review],
+    *,
+    settings: TrainSettings,
+    tell: Tell,
+) -> None:
+    """Train what `model` now is; it ends with the averaged weights."""
+    order, noise = random.Random(settings.seed), np.random.default_rng(settings.seed)  # noqa: S311 - no secret
+    targets = torch.tensor([model.config.label2id[review.label] for review in reviews])
+    steps = stage.epochs * math.ceil(len(reviews) / settings.batch)
+    optimizer = _optimizer(model, stage.learning_rate, settings.weight_decay)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps, settings.warmup))
+    average = torch.optim.swa_utils.AveragedModel(
+        model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(settings.average_decay)
+    )
+    model.train()
+    for epoch in range(stage.epochs):
+        started, losses = time.monotonic(), []
+        tokenizer.model.dropout = settings.merge_dropout  # every epoch sees the texts cut another way
+        rows = _encode(tokenizer, [review.text for review in reviews], settings.train_tokens)
+        tokenizer.model.dropout = None
+        for batch in _batches([len(row) for row in rows], settings.batch, order):
+            tokens, attention = _padded([rows[index] for index in batch], settings.mask, noise)
+            logits = model(input_ids=tokens, attention_mask=attention).logits
+            loss = functional.cross_entropy(logits, targets[batch], label_smoothing=settings.label_smoothing)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            average.update_parameters(model)
+            losses.append(loss.item())
+        seconds = time.monotonic() - started
+        tell(f"{stage.name}, epoch {epoch + 1} of {stage.epochs}: loss {np.mean(losses):.4f}, {seconds:.0f} s")
+    model.load_state_dict(average.module.state_dict())
+
+
+def save_model(out: Path, *, model: ModernBertForSequenceClassification, tokenizer: Tokenizer, window_tokens: int) -> None:
+    """Write the folder that `AutoModelForSequenceClassification.from_pretrained` reads, weights in half precision."""
+    out.mkdir(parents=True, exist_ok=True)
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        model_max_length=window_tokens,
+        pad_token="[PAD]",  # noqa: S106
+        unk_token="[UNK]",  # noqa: S106
+        cls_token="[CLS]",  # noqa: S106
+        sep_token="[SEP]",  # noqa: S106
+        mask_token="[MASK]",  # noqa: S106
+    ).save_pretrained(out)
+    tokenizer.save(str(out / "tokenizer.json"), pretty=False)
+    model.save_pretrained(out)
+    weights = out / "model.safetensors"
+    halves = {name: weight.half().contiguous() for name, weight in load_file(weights).items()}
+    save_file(halves, weights, metadata={"format": "pt"})
+
+
+def measure(folder: Path, reviews: Sequence[Review]) -> dict[str, dict[str, float | int]]:
+    """Return texts and accuracy per file, and per file for whole sentences alone (its texts that no other holds)."""
+    sources = [Source(str(index), Kind.TEXT, "", review.text.encode()) for index, review in enumerate(reviews)]
+    found = SentimentClassifier(folder).predict(sources)[Task.SENTIMENTS.value].to_pylist()
+    answers = [labels[0]["label"] if labels else None for labels in found]
+    right: dict[str, list[bool]] = {}
+    for review, label in zip(reviews, answers, strict=True):
+        right.setdefault(review.file, []).append(review.label == label)
+        form = words(review.text)
+        if len(form) >= _MIN_SENTENCE_WORDS and " ".join(form) == review.group:
+            right.setdefault(f"{review.file}, whole sentences", []).append(review.label == label)
+    return {name: {"texts": len(marks), "accuracy": float(np.mean(marks))} for name, marks in sorted(right.items())}
