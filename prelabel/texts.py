@@ -1,5 +1,6 @@
 """Texts: one a row of a CSV, JSONL or Parquet table, or one a .txt file."""
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ TEXT_COLUMNS: Final = ("text", "content", "review", "文本")
 ID_COLUMNS: Final = ("item", "id")
 
 _BYTES_A_CHARACTER: Final = 4
-_HAN_SHARE: Final = 0.3
+_HAN: Final = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_WORD: Final = re.compile(r"[^\W\d_]+")
 _LATIN_SHARE: Final = 0.95
 _KANA_HANGUL_SHARE: Final = 0.1
 
@@ -107,6 +109,8 @@ def _item(values: Any) -> str | None:
 
 
 def _check(text: str, max_characters: int) -> None:
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise RefusedError(Reason.ENCODING, "the text holds half of a surrogate pair, which UTF-8 cannot carry")
     if not any(_shows(character) for character in text):
         raise RefusedError(Reason.EMPTY, "the text holds no character that shows")
     if len(text) > max_characters:
@@ -115,8 +119,6 @@ def _check(text: str, max_characters: int) -> None:
         )
     if "\0" in text:
         raise RefusedError(Reason.CORRUPT, "the text holds a NUL character")
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise RefusedError(Reason.ENCODING, "the text holds half of a surrogate pair, which UTF-8 cannot carry")
 
 
 def _shows(character: str) -> bool:
@@ -129,18 +131,19 @@ def normal_sha256(text: str) -> str:
 
 
 def language(text: str) -> str:
-    """Return "zh", "en" or "other" by the share of each script among the letters of `text`.
+    """Return "zh", "en" or "other" by the share of each script in `text`.
 
     This is a reading of scripts (Unicode blocks), not of words: German without umlauts counts as "en". Kana or Hangul of a
-    tenth makes "other"; Han of three tenths "zh", since one character stands for a word; basic Latin of 95 % "en".
+    tenth of the letters makes "other"; Han characters at least as many as words in other letters "zh", since one character
+    stands for a word; basic Latin of 95 % of the letters "en".
     """
     letters = [character for character in text if character.isalpha()]
     if not letters:
         return "other"
-    han = sum("\u3400" <= character <= "\u9fff" or "\U00020000" <= character <= "\U0003ffff" for character in letters)
     kana_hangul = sum("\u3040" <= character <= "\u30ff" or "\uac00" <= character <= "\ud7af" for character in letters)
     if kana_hangul >= _KANA_HANGUL_SHARE * len(letters):
         return "other"
-    if han >= _HAN_SHARE * len(letters):
+    han = len(_HAN.findall(text))
+    if han and han >= len(_WORD.findall(_HAN.sub(" ", text))):
         return "zh"
     return "en" if sum(map(str.isascii, letters)) >= _LATIN_SHARE * len(letters) else "other"
