@@ -1,0 +1,78 @@
+"""Every format gives back what it was given, for generated lots."""
+
+import tempfile
+from pathlib import Path
+
+from hypothesis import given, settings
+
+from contract.formats import coco, jsonl, labelstudio
+from contract.formats.lotview import LotView
+from contract.formats.registry import FORMATS
+from contract.labelset import LabelSet, read_labels, write_labels
+from contract.tables import Kind
+from contract.validate import validate_labels, validate_tables
+from tests.oracles.lots import lots_with_labels, same
+
+Case = tuple[LotView, LabelSet]
+
+
+@settings(max_examples=30)
+@given(lots_with_labels())
+def test_generated_labels_are_valid(case: Case) -> None:
+    lot, labels = case
+    validate_labels(labels, items=lot.items, guideline=lot.guideline)
+    validate_tables(labels)
+
+
+@settings(max_examples=30)
+@given(lots_with_labels())
+def test_parquet(case: Case) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        write_labels(Path(folder), case[1])
+        assert same(read_labels(Path(folder)), case[1])
+
+
+@settings(max_examples=30)
+@given(lots_with_labels())
+def test_jsonl(case: Case) -> None:
+    lot, labels = case
+    with tempfile.TemporaryDirectory() as folder:
+        paths = jsonl.write(Path(folder), labels, lot)
+        assert {path.stem for path in paths} == {task.value for task in labels.tables}
+        if paths:
+            assert same(jsonl.read(Path(folder), lot), labels)
+            assert same(jsonl.read_jsonl(Path(folder)), labels)
+            for path in paths:
+                task = next(task for task in labels.tables if task.value == path.stem)
+                assert jsonl.read_jsonl(path).table(task).to_pylist() == labels.table(task).to_pylist()
+
+
+@settings(max_examples=30)
+@given(lots_with_labels((Kind.IMAGE,)))
+def test_coco(case: Case) -> None:
+    lot, labels = case
+    with tempfile.TemporaryDirectory() as folder:
+        (path,) = coco.write(Path(folder), labels, lot)
+        expected = labels if labels.tables else LabelSet(labels.states, coco.read(path, lot).tables)
+        assert same(coco.read(path, lot), expected)
+        assert same(coco.read(Path(folder), lot), expected)
+
+
+@settings(max_examples=30)
+@given(lots_with_labels())
+def test_labelstudio_predictions(case: Case) -> None:
+    lot, labels = case
+    with tempfile.TemporaryDirectory() as folder:
+        if labelstudio.write(Path(folder), labels, lot):
+            assert same(labelstudio.read(Path(folder), lot, predictions=True), labels)
+
+
+@settings(max_examples=30)
+@given(lots_with_labels())
+def test_every_working_format_writes_whole_files(case: Case) -> None:
+    lot, labels = case
+    for name in ("coco", "labelstudio", "jsonl"):
+        with tempfile.TemporaryDirectory() as folder:
+            for path in FORMATS[name].write(Path(folder), labels, lot):
+                assert path.is_file()
+                assert path.is_relative_to(folder)
