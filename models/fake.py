@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import av
 import av.error
 import pyarrow as pa
-from PIL import Image
 
 from contract.answers import build_answer, labelled, rejected
 from contract.errors import SourceError
@@ -22,12 +21,11 @@ from contract.predictor import Description, Source
 from contract.tables import Kind, Task
 from contract.terms import Terms
 from models.content import read_content
+from models.images import image_size
 from models.registry import ModelEntry
 
 _CLASSES = ("object",)
 _SENTIMENTS = ("positive", "negative")
-_EXIF_ORIENTATION = 0x0112
-_SIDEWAYS = frozenset({5, 6, 7, 8})
 
 
 class _Draws:
@@ -51,14 +49,6 @@ class _Draws:
 class _Clip(NamedTuple):
     frames: int
     rate: Fraction
-
-
-def _image_size(content: bytes) -> tuple[int, int]:
-    """Width and height after EXIF orientation, from the header alone."""
-    with Image.open(io.BytesIO(content)) as image:
-        width, height = image.size
-        sideways = image.getexif().get(_EXIF_ORIENTATION) in _SIDEWAYS
-    return (height, width) if sideways else (width, height)
 
 
 def _probe(content: bytes) -> _Clip:
@@ -100,13 +90,15 @@ class FakePredictor:
         answer = {Kind.IMAGE: self._boxes, Kind.TEXT: self._sentiment, Kind.VIDEO: self._video}[self._kind]
         try:
             labels = answer(read_content(source))
-        except (SourceError, OSError, ValueError, SyntaxError, Image.DecompressionBombError, av.error.FFmpegError) as error:
-            reason = str(error) if isinstance(error, SourceError) else f"cannot be decoded ({' '.join(str(error).split())})"
+        except UnicodeDecodeError:
+            return rejected(source.item, self._kind, "it is not UTF-8")
+        except (SourceError, av.error.FFmpegError) as error:
+            reason = str(error) if isinstance(error, SourceError) else f"it is no video ({error.strerror})"
             return rejected(source.item, self._kind, reason)
         return labelled(source.item, self._kind, labels)
 
     def _boxes(self, content: bytes) -> Mapping[Task, list[dict[str, Any]]]:
-        width, height = _image_size(content)
+        width, height = image_size(content)
         draws = _Draws(content)
         boxes = []
         for _ in range(draws.below(6) if self._classes else 0):

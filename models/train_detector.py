@@ -103,17 +103,7 @@ def _in_half_precision(trainer: Any) -> None:
     """Let the forward pass of `trainer` run in bfloat16 on CPU, which Ultralytics offers on CUDA alone."""
     if trainer.device.type != "cpu":
         return
-    contexts: list[torch.autocast] = []
-
-    def enter(*_: object) -> None:
-        contexts.append(torch.autocast("cpu", dtype=torch.bfloat16))
-        contexts[-1].__enter__()
-
-    def leave(*_: object) -> None:
-        contexts.pop().__exit__(None, None, None)
-
-    trainer.model.register_forward_pre_hook(enter)
-    trainer.model.register_forward_hook(leave, always_call=True)
+    trainer.model.forward = torch.autocast("cpu", dtype=torch.bfloat16)(trainer.model.forward)
 
 
 def _bare_checkpoint(path: Path, *, command: str) -> bytes:

@@ -10,6 +10,8 @@ import os
 from types import ModuleType
 from typing import Final
 
+from PIL import Image
+
 from models.registry import cache_folder
 
 _ENVIRONMENT: Final = (
@@ -31,8 +33,11 @@ def quiet_ultralytics(*, offline: bool = True) -> ModuleType:
     threads = os.environ.get("OMP_NUM_THREADS")
     os.environ.setdefault("YOLO_CONFIG_DIR", str(cache_folder()))
     import ultralytics
-    from ultralytics.utils import SETTINGS
+    from ultralytics.nn import tasks
+    from ultralytics.utils import SETTINGS, patches
 
+    Image.open = patches._image_open  # its own installs a package when a file is no image
+    tasks.SAFE_LOAD = True  # where something imported it before the switches were set
     if threads is None:
         os.environ.pop("OMP_NUM_THREADS", None)  # it pins one thread for every child of this process
     dict.update(SETTINGS, dict.fromkeys(_LOGGERS_ELSEWHERE, False))  # this process alone: its own update writes the file

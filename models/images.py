@@ -1,0 +1,109 @@
+"""Encoded images to RGB pixels, upright, whatever their mode; a broken file is an error with a reason."""
+
+import io
+import struct
+import zlib
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from contract.errors import SourceError
+
+MAX_PIXELS: Final = 100_000_000
+_ORIENTATION: Final = 0x0112
+_UPRIGHT: Final = MappingProxyType(  # EXIF 2.32, tag Orientation: what turns the stored picture upright
+    {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }
+)
+_SIDEWAYS: Final = frozenset({5, 6, 7, 8})
+_DECODERS_FAULTS: Final = (
+    OSError,
+    ValueError,
+    TypeError,
+    SyntaxError,
+    EOFError,
+    KeyError,
+    IndexError,
+    struct.error,
+    zlib.error,
+)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except _DECODERS_FAULTS:
+        return 1  # a damaged tag says nothing; the pixels may well be whole
+
+
+def _open(content: bytes, max_pixels: int) -> Image.Image:
+    try:
+        image = Image.open(io.BytesIO(content))
+    except UnidentifiedImageError as error:
+        raise SourceError("it is not an image of a known format") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise SourceError(f"it has more pixels than the limit of {max_pixels}") from error
+    except _DECODERS_FAULTS as error:
+        raise SourceError(f"its header cannot be read ({' '.join(str(error).split())})") from error
+    if image.width * image.height > max_pixels:
+        raise SourceError(f"it has {image.width} x {image.height} pixels, more than the limit of {max_pixels}")
+    return image
+
+
+def image_size(content: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Return width and height of an encoded image after EXIF orientation, from its header alone.
+
+    Raises:
+        SourceError: it is no image, or has more than `max_pixels`.
+    """
+    with _open(content, max_pixels) as image:
+        width, height = image.size
+        return (height, width) if _orientation(image) in _SIDEWAYS else (width, height)
+
+
+def _deep_grey(image: Image.Image) -> Image.Image:
+    """Grey of 16 or 32 bits or of floats as 8 bits: the upper byte of 16-bit values, [0, 1] floats times 255."""
+    values = np.asarray(image)
+    if values.dtype.kind == "f":
+        finite = np.nan_to_num(values, nan=0.0, posinf=255.0, neginf=0.0)
+        scaled = finite * 255 if finite.size and finite.max() <= 1 else finite
+        return Image.fromarray(np.clip(scaled, 0, 255).astype(np.uint8))
+    return Image.fromarray((np.clip(values.astype(np.int64), 0, 65535) >> 8).astype(np.uint8))
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":
+        image = _deep_grey(image)
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        with_alpha = image.convert("RGBA")
+        ground = Image.new("RGBA", with_alpha.size, (255, 255, 255, 255))  # as review tools show it
+        return Image.alpha_composite(ground, with_alpha).convert("RGB")
+    return image.convert("RGB")
+
+
+def decode_image(content: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """Return an encoded image as RGB pixels, uint8 of shape (height, width, 3), after EXIF orientation.
+
+    Of an animation it is the first frame; what is transparent lies on white.
+
+    Raises:
+        SourceError: it is no image, is damaged or cut off, or has more than `max_pixels`.
+    """
+    with _open(content, max_pixels) as image:
+        turn = _UPRIGHT.get(_orientation(image))
+        try:
+            image.load()
+            rgb = _to_rgb(image)
+        except _DECODERS_FAULTS as error:
+            raise SourceError(f"it is damaged ({' '.join(str(error).split())})") from error
+        return np.array(rgb if turn is None else rgb.transpose(turn), dtype=np.uint8)
