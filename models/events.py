@@ -9,6 +9,7 @@ Rules over one class, from samples of the video that each stand until the next o
 What was there from the start has not appeared, and what is there at the end has not disappeared.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -110,7 +111,7 @@ def _still_runs(features: Features, black: NDArray[np.bool_]) -> list[tuple[int,
     begins |= np.concatenate([[True], black[1:] != black[:-1]]) if len(black) else black
     runs = []
     bounds = [*np.flatnonzero(begins).tolist(), features.frames]
-    for first, last in zip(bounds, bounds[1:], strict=False):
+    for first, last in itertools.pairwise(bounds):
         at = first
         while at < last and not black[at]:
             until = _drifts_at(features, at, last)

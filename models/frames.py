@@ -118,7 +118,10 @@ class VideoReader:
             SourceError: it cannot be opened, or holds no video stream.
         """
         self._times: list[float] = []
+        self._first = 0.0
         self._last_duration = 0.0
+        if source.data is not None and not source.data:
+            raise SourceError("the file is empty")
         try:
             self._file = io.BytesIO(source.data) if source.data is not None else local_path(source.uri).open("rb")
         except OSError as error:
@@ -131,8 +134,9 @@ class VideoReader:
         pictures = (s for s in self._container.streams.video if not s.disposition & Disposition.attached_pic)
         stream = next(pictures, None)
         if stream is None:
+            others = self._other_streams()
             self.close()
-            raise SourceError(f"holds no video stream, only {self._other_streams()}")
+            raise SourceError(f"holds no video stream, only {others}")
         self._stream = stream
         stream.codec_context.thread_count = threads
         stream.thread_type = "AUTO"
@@ -160,7 +164,6 @@ class VideoReader:
         Raises:
             SourceError: decoding failed, the data is damaged or cut off, or there is no frame; the message names the time.
         """
-        first: float | None = None
         try:
             for packet in self._container.demux(self._stream):
                 if packet.is_corrupt:
@@ -169,20 +172,22 @@ class VideoReader:
                     assert isinstance(picture, av.VideoFrame)  # noqa: S101  a video stream decodes to nothing else
                     if picture.is_corrupt:
                         raise SourceError(f"the picture is damaged after {self._reached()}")
-                    shown = picture.time
-                    first = shown if first is None else first
-                    yield Frame(len(self._times), self._tick(shown, first, picture), picture)
+                    yield Frame(len(self._times), self._tick(picture), picture)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise SourceError(f"cannot be decoded after {self._reached()} ({_words(error)})") from error
         if not self._times:
             raise SourceError("the video stream holds no frames")
         self._check_tail()
 
-    def _tick(self, shown: float | None, first: float | None, picture: av.VideoFrame) -> float:
-        seconds = shown - first if shown is not None and first is not None else None
-        if self._times and (seconds is None or seconds <= self._times[-1]):
-            seconds = self._times[-1] + self._step
-        self._times.append(seconds or 0.0)
+    def _tick(self, picture: av.VideoFrame) -> float:
+        shown = picture.time
+        if not self._times:
+            self._first = shown or 0.0
+            self._times.append(0.0)
+        elif shown is not None and shown - self._first > self._times[-1]:
+            self._times.append(shown - self._first)
+        else:
+            self._times.append(self._times[-1] + self._step)
         duration = float(picture.duration * picture.time_base) if picture.duration and picture.time_base else 0.0
         self._last_duration = duration if duration > 0 else self._step
         return self._times[-1]
@@ -196,7 +201,7 @@ class VideoReader:
             declared = float(stream.duration * stream.time_base)
         elif self._container.duration is not None and len(self._container.streams) == 1:
             declared = self._container.duration / av.time_base
-        ends = self._times[-1] + self._last_duration
+        ends = self._first + self._times[-1] + self._last_duration  # some containers declare the end, not the length
         if declared - ends > max(MISSING_TAIL_S, 2 * self._step):
             raise SourceError(f"cut off after {self._reached()}, where {declared:.3f} s are declared")
 
@@ -207,5 +212,5 @@ class VideoReader:
 
 
 def _words(error: Exception) -> str:
-    text = error.strerror if isinstance(error, OSError) else str(error)
+    text = error.strerror if isinstance(error, OSError | av.error.FFmpegError) else str(error)
     return " ".join(str(text or error).split())

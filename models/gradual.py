@@ -28,6 +28,8 @@ COARSE_SLACK: Final = 0.12  # correlate by this much more, before two frames are
 MAX_RESIDUAL: Final = 0.42  # distance from the model of a change, as a share of the whole change
 MAX_WIPE_RESIDUAL: Final = 0.15  # the same for a wipe, which is exact where it is one
 MIN_SCORE: Final = 15.0  # change times how well the model explains it
+LENGTH_COST: Final = 0.3  # how much of its score the longest window loses, so that the tightest is taken
+TRIES: Final = 3  # windows around one middle that are looked at closely
 FLASH_S: Final = 0.4  # a blank as short as this between two like pictures is a flash
 
 Vectors = NDArray[np.float32]
@@ -140,21 +142,24 @@ def find_dissolves(features: Features, walls: Sequence[tuple[int, int]], rate: f
         segments[start:] = -number  # inside a change
         segments[end:] = number
     segments = segments[:-1]
-    found: list[tuple[float, Transition]] = []
+    taken = np.zeros(features.frames, np.bool_)
+    tried = np.zeros(features.frames, np.int32)
+    chosen: list[Transition] = []
     for window in _windows(features, segments, rate):
+        middle = (window.first + window.last) // 2
+        if taken[window.first : window.last + 1].any() or tried[middle] >= TRIES:
+            continue
+        tried[middle - 1 : middle + 2] += 1
         inside = np.flatnonzero(segments == segments[window.first])
         fitted = _fit(features, window, int(inside[0]), int(inside[-1]))
-        if fitted is not None:
-            found.append((window.score, fitted))
-    chosen: list[Transition] = []
-    for _, transition in sorted(found, key=lambda pair: (-pair[0], pair[1].start)):
-        if all(transition.end <= other.start or other.end <= transition.start for other in chosen):
-            chosen.append(transition)
+        if fitted is not None and not taken[fitted.start : fitted.end].any():
+            taken[min(window.first, fitted.start) : max(window.last, fitted.end) + 1] = True
+            chosen.append(fitted)
     return sorted(chosen, key=lambda transition: transition.start)
 
 
 def _windows(features: Features, segments: NDArray[np.int32], rate: float) -> list[_Window]:
-    """Return the best windows that look like a change in their middle, none overlapping a better one."""
+    """Return the windows that look like a change in their middle, the best first."""
     candidates: list[_Window] = []
     coarse = features.coarse()
     for span in sorted({max(3, round(span * rate / 25)) for span in SPANS}):
@@ -167,13 +172,7 @@ def _windows(features: Features, segments: NDArray[np.int32], rate: float) -> li
             if len(starts):
                 candidates += _scored(features, starts, span)
     candidates.sort(key=lambda window: (-window.score, window.first, window.last))
-    best: list[_Window] = []
-    taken = np.zeros(features.frames, np.bool_)
-    for window in candidates:
-        if not taken[window.first : window.last + 1].any():
-            taken[window.first : window.last + 1] = True
-            best.append(window)
-    return best
+    return candidates
 
 
 def _scored(features: Features, starts: NDArray[np.intp], span: int) -> list[_Window]:
@@ -186,8 +185,10 @@ def _scored(features: Features, starts: NDArray[np.intp], span: int) -> list[_Wi
     residual = np.where(middle.wipe < MAX_WIPE_RESIDUAL, 0.0, middle.dissolve)
     good = (np.abs(middle.share - 0.5) < 0.16) & (residual < MAX_RESIDUAL)
     scores = np.abs(two - one).mean(axis=1) * (1.0 - 1.6 * residual)
+    good &= scores >= MIN_SCORE
+    scores *= 1.0 - LENGTH_COST * span / SPANS[-1]
     picked = zip(scores[good].tolist(), starts[good].tolist(), strict=True)
-    return [_Window(score, first, first + span) for score, first in picked if score >= MIN_SCORE]
+    return [_Window(score, first, first + span) for score, first in picked]
 
 
 def _is_another(before: Vectors, after: Vectors) -> NDArray[np.bool_]:
