@@ -48,7 +48,7 @@ class SentimentSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     window_tokens: int | None = Field(default=None, ge=8)
-    stride_tokens: int = Field(default=32, ge=0)
+    stride_tokens: int | None = Field(default=None, ge=0)  # none given: an eighth of the window
     batch_tokens: int = Field(default=16_384, ge=8)
     precision: Literal["float32", "bfloat16"] = "float32"  # bfloat16 applies on cuda alone
 
@@ -130,7 +130,7 @@ class SentimentClassifier:
         self._device = torch.device("cpu")
         self._model: Any = None
         self._tokenizer: Any = None
-        self._window = _DEFAULT_WINDOW
+        self._window, self._stride = _DEFAULT_WINDOW, 0
 
     def describe(self) -> Description:
         """Tell what this predictor is; settings name the labels that the model lacks and those left out."""
@@ -162,11 +162,12 @@ class SentimentClassifier:
         self._tokenizer = _read_tokenizer(self._folder)
         model = _read_model(self._folder, torch.bfloat16 if half else torch.float32)
         self._window = self._settings.window_tokens or _longest_window(model.config, self._tokenizer)
-        room = self._window - self._tokenizer.num_special_tokens_to_add()
-        if room <= self._settings.stride_tokens:
+        given = self._settings.stride_tokens
+        self._stride = self._window // 8 if given is None else given
+        if self._window - self._tokenizer.num_special_tokens_to_add() <= self._stride:
             raise WeightsError(
                 f"{self._folder}: a window of {self._window} tokens leaves no room for a stride of "
-                f"{self._settings.stride_tokens}; lower stride_tokens of model {self._name!r}"
+                f"{self._stride}; lower stride_tokens of model {self._name!r}"
             )
         self._model = model.to(self._device).eval()
 
@@ -219,7 +220,7 @@ class SentimentClassifier:
             list(texts),
             truncation=True,
             max_length=self._window,
-            stride=self._settings.stride_tokens,
+            stride=self._stride,
             return_overflowing_tokens=True,
         )
         special = self._tokenizer.num_special_tokens_to_add()

@@ -12,7 +12,7 @@ import dataclasses
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from torch.nn import functional
 from transformers import ModernBertConfig, ModernBertForSequenceClassification, PreTrainedTokenizerFast
 
 from contract.errors import FormatError
-from contract.files import write_json
+from contract.files import write_bytes
 from contract.predictor import Source
 from contract.tables import Kind, Task
 from models.review_texts import Review, read_reviews, split_reviews, words
@@ -71,8 +71,8 @@ def train_sentiment(
     """Train on CSV files with the columns text and label, and put a loadable model folder at `out`.
 
     The folder holds config.json, tokenizer.json, tokenizer_config.json, model.safetensors (stored in half
-    precision, loaded as float32) and measured.json, which is also returned: how the texts were split and the
-    accuracy on those put aside, per file, measured on the weights as stored.
+    precision, loaded as float32) and card.md. Returned is what the card says: how the texts were split and the accuracy
+    on those put aside, per file, measured on the weights as stored.
 
     Raises:
         FormatError: a file cannot be read, or the texts have fewer than two labels.
@@ -93,6 +93,7 @@ def train_sentiment(
     save_model(out, model=model, tokenizer=tokenizer, window_tokens=chosen.window_tokens)
     measured = {
         "settings": dataclasses.asdict(chosen),
+        "files": [path.name for path in texts],
         "texts": {
             "train": len(split.train),
             "test": len(split.test),
@@ -102,8 +103,34 @@ def train_sentiment(
         "accuracy": measure(out, split.test),
         "seconds": round(time.monotonic() - started),
     }
-    write_json(out / "measured.json", measured)
+    write_bytes(out / "card.md", _card(measured).encode())
     return measured
+
+
+def _card(measured: Mapping[str, Any]) -> str:
+    """Return the page that lies beside the weights: what they were trained on, how, and what they measured."""
+    counts = measured["texts"]
+    rows = "\n".join(f"| {name} | {row['texts']} | {row['accuracy']:.3f} |" for name, row in measured["accuracy"].items())
+    settings = ", ".join(f"{name} {value}" for name, value in measured["settings"].items())
+    files = " ".join(f"--data {name}" for name in measured["files"])
+    return f"""# Card: a small sentiment classifier
+
+A ModernBERT with mean pooling and its tokenizer, trained from scratch. Licence: AGPL-3.0-or-later.
+
+- Command: `goldgate models train sentiment {files} --out DIR`, {measured["seconds"]} s.
+- Settings: {settings}.
+- Split: {counts["train"]} texts to train on, {counts["test"]} put aside to measure on. Texts that share half of their word
+  4-grams (Chinese by character) stand on one side together, chosen by the SHA-256 of the longest.
+  Left out before: {counts["duplicates_left_out"]} repeated or nearly repeated texts, {counts["contradictions_left_out"]}
+  that stand under two labels or hold no word.
+
+Accuracy on the texts put aside, weights as stored. "Whole sentences" have at least {_MIN_SENTENCE_WORDS} words and are
+not cut out of another text.
+
+| file | texts | accuracy |
+| --- | --- | --- |
+{rows}
+"""
 
 
 def build_tokenizer(texts: Sequence[str], settings: TrainSettings) -> Tokenizer:

@@ -1,0 +1,357 @@
+"""The sentiment predictor over tiny random classifiers made here: mapping, order, batching, windows, rejects."""
+
+import json
+import pickle
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import hypothesis.strategies as st
+import pyarrow as pa
+import pytest
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    BertModel,
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
+    PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+)
+from transformers.utils.logging import disable_progress_bar
+
+from contract.answers import check_answer
+from contract.errors import DeviceError, InputError, TermsError, WeightsError
+from contract.guideline import Guideline, LabelDefinition
+from contract.predictor import Predictor, Source
+from contract.tables import Kind
+from models.registry import ModelEntry
+from models.sentiment import SentimentClassifier, SentimentSettings, from_entry, map_labels
+
+WORDS = ("good", "bad", "room", "food", "很", "好", "差", "不", "房", "间", ",", "!")
+VOCABULARY = {word: index for index, word in enumerate(("[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS))}
+THREE = {0: "NEGATIVE", 1: "NEUTRAL", 2: "POSITIVE"}
+
+
+def guideline(**names: Sequence[str]) -> Guideline:
+    sentiments = tuple(LabelDefinition(name=name, definition=name, model_names=tuple(told)) for name, told in names.items())
+    return Guideline(version="1", sentiments=sentiments)
+
+
+def save_tokenizer(folder: Path) -> None:
+    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    tokenizer = Tokenizer(models.WordLevel(VOCABULARY, unk_token=names["unk_token"]))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair=None, special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
+
+
+def bert(labels: dict[int, str]) -> Any:
+    config = BertConfig(
+        vocab_size=len(VOCABULARY),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=24,
+        max_position_embeddings=32,
+        id2label=labels,
+        initializer_range=0.6,
+    )
+    return BertForSequenceClassification(config)
+
+
+def distilbert(labels: dict[int, str]) -> Any:
+    config = DistilBertConfig(
+        vocab_size=len(VOCABULARY),
+        dim=16,
+        n_layers=1,
+        n_heads=2,
+        hidden_dim=24,
+        max_position_embeddings=32,
+        id2label=labels,
+        initializer_range=0.6,
+    )
+    return DistilBertForSequenceClassification(config)
+
+
+def roberta(labels: dict[int, str]) -> Any:
+    config = RobertaConfig(
+        vocab_size=len(VOCABULARY),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=24,
+        max_position_embeddings=33,
+        pad_token_id=0,
+        type_vocab_size=1,
+        id2label=labels,
+        initializer_range=0.6,
+    )
+    return RobertaForSequenceClassification(config)
+
+
+def save(folder: Path, make: Callable[[dict[int, str]], Any], labels: dict[int, str] | None = None) -> Path:
+    torch.manual_seed(3)
+    disable_progress_bar()
+    make(THREE if labels is None else labels).save_pretrained(folder)
+    save_tokenizer(folder)
+    return folder
+
+
+@pytest.fixture(scope="module", params=[bert, distilbert, roberta], ids=lambda make: make.__name__)
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(tmp_path_factory.mktemp("model"), request.param)
+
+
+@pytest.fixture(scope="module")
+def bert_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(tmp_path_factory.mktemp("bert"), bert)
+
+
+def text(item: str, content: str) -> Source:
+    return Source(item, Kind.TEXT, f"{item}.txt", content.encode())
+
+
+def probabilities(answer: pa.Table) -> list[list[float]]:
+    return [[share for _, share in row[0]["probabilities"]] if row else [] for row in answer["sentiments"].to_pylist()]
+
+
+def by_hand(folder: Path, tokens: Sequence[str]) -> list[float]:
+    """The model's probabilities of one run of tokens: no tokenizer, no padding, no windows of ours."""
+    from transformers import AutoModelForSequenceClassification
+
+    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
+    ids = torch.tensor([[2, *[VOCABULARY[token] for token in tokens], 3]])
+    with torch.no_grad():
+        shares: list[float] = model(input_ids=ids).logits.double().softmax(-1)[0].tolist()
+    return shares
+
+
+def test_is_a_predictor_whose_answer_has_every_label_in_order(folder: Path) -> None:
+    predictor = SentimentClassifier(folder, guideline=guideline(positive=[], neutral=[], negative=[]))
+    assert isinstance(predictor, Predictor)
+    predictor.load("cpu")
+    sources = [text("a", "good room!"), text("b", "很好"), text("c", "房间很差, bad food")]
+    answer = check_answer(Kind.TEXT, sources, predictor.predict(sources))
+    assert answer["state"].to_pylist() == ["labelled"] * 3
+    for (row,) in answer["sentiments"].to_pylist():
+        shares = dict(row["probabilities"])
+        assert list(shares) == ["positive", "neutral", "negative"]
+        assert sum(shares.values()) == pytest.approx(1)
+        assert row["score"] == shares[row["label"]] == max(shares.values())
+
+
+def test_agrees_with_the_model_by_hand(folder: Path) -> None:
+    answer = SentimentClassifier(folder).predict([text("a", "很好, good room"), text("b", "bad")])
+    wanted = [by_hand(folder, ["很", "好", ",", "good", "room"]), by_hand(folder, ["bad"])]
+    assert probabilities(answer) == [pytest.approx(row, abs=1e-5) for row in wanted]
+
+
+@hypothesis.settings(max_examples=25, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture])
+@hypothesis.given(
+    st.lists(st.lists(st.sampled_from(WORDS), max_size=70).map(" ".join), max_size=8), st.sampled_from([8, 40, 200, 10_000])
+)
+def test_answers_do_not_depend_on_order_or_batching(bert_folder: Path, texts: list[str], budget: int) -> None:
+    settings = SentimentSettings(batch_tokens=budget, stride_tokens=4)
+    predictor = SentimentClassifier(bert_folder, settings=settings)
+    sources = [text(str(index), content) for index, content in enumerate(texts)]
+    together = check_answer(Kind.TEXT, sources, predictor.predict(sources))
+    backwards = check_answer(Kind.TEXT, sources[::-1], predictor.predict(sources[::-1]))
+    alone = [probabilities(predictor.predict([source]))[0] for source in sources]
+    assert probabilities(together) == [pytest.approx(row, abs=1e-5) for row in alone]
+    assert probabilities(backwards)[::-1] == [pytest.approx(row, abs=1e-5) for row in alone]
+
+
+def test_long_text_is_the_mean_of_its_windows_weighted_by_their_tokens(folder: Path) -> None:
+    settings = SentimentSettings(window_tokens=10, stride_tokens=3)
+    tokens = [WORDS[index * 7 % len(WORDS)] for index in range(20)]
+    answer = SentimentClassifier(folder, settings=settings).predict([text("a", " ".join(tokens))])
+    windows = [tokens[0:8], tokens[5:13], tokens[10:18], tokens[15:20]]  # 8 fit beside [CLS] and [SEP], 3 come again
+    shares = [by_hand(folder, window) for window in windows]
+    total = sum(len(window) for window in windows)
+    wanted = [sum(row[i] * len(w) for row, w in zip(shares, windows, strict=True)) / total for i in range(3)]
+    assert probabilities(answer)[0] == pytest.approx(wanted, abs=1e-5)
+
+
+def test_the_longest_window_fits_the_positions(folder: Path) -> None:
+    answer = SentimentClassifier(folder, settings=SentimentSettings(stride_tokens=2)).predict([text("a", "good " * 500)])
+    assert answer["state"].to_pylist() == ["labelled"]
+
+
+def test_unreadable_texts_are_rejected_beside_their_neighbours(bert_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "on disk.txt").write_bytes("\ufeff很好".encode())
+    sources = [
+        text("good", "很好"),
+        text("empty", ""),
+        text("blank", " \n\u3000"),
+        Source("bytes", Kind.TEXT, "x", b"good \xff\xfe"),
+        Source("absent", Kind.TEXT, str(tmp_path / "absent.txt")),
+        text("control", "\u0007"),
+        Source("file", Kind.TEXT, str(tmp_path / "on disk.txt")),
+    ]
+    answer = SentimentClassifier(bert_folder).predict(sources)
+    check_answer(Kind.TEXT, sources, answer)
+    assert answer["state"].to_pylist() == ["labelled", *["rejected"] * 5, "labelled"]
+    reasons = answer["reason"].to_pylist()
+    assert ["empty" in (reason or "") for reason in reasons] == [False, True, True, False, False, True, False]
+    assert "byte 5" in reasons[3]
+    assert "absent.txt" in reasons[4]
+    shares = probabilities(answer)
+    assert shares[0] == pytest.approx(shares[-1], abs=1e-6)
+
+
+def test_no_sources_give_an_empty_answer(bert_folder: Path) -> None:
+    assert SentimentClassifier(bert_folder).predict([]).num_rows == 0
+
+
+def test_labels_join_by_name_then_by_name_without_case() -> None:
+    joined = map_labels(["neg", "POS"], guideline(positive=["pos"], negative=["neg"]), origin="m")
+    assert joined.labels == ("positive", "negative")
+    assert joined.target == (1, 0)
+    assert (joined.lacking, joined.left_out) == ((), ())
+
+
+def test_an_exact_name_wins_over_one_without_case() -> None:
+    assert map_labels(["A", "a"], guideline(upper=["A"], lower=["a"]), origin="m").target == (0, 1)
+
+
+def test_without_a_guideline_the_models_own_names_count() -> None:
+    assert map_labels(["LABEL_0", "x"], None, origin="m").labels == ("LABEL_0", "x")
+
+
+def test_numbered_labels_need_the_terms() -> None:
+    told = guideline(positive=["LABEL_1"], negative=["LABEL_0"])
+    assert map_labels(["LABEL_0", "LABEL_1"], told, origin="m").target == (1, 0)
+    with pytest.raises(TermsError, match=r"LABEL_0 mean.*model_names.*positive, negative"):
+        map_labels(["LABEL_0", "LABEL_1"], guideline(positive=["LABEL_1"], negative=[]), origin="m")
+
+
+def test_labels_that_share_no_name_are_refused() -> None:
+    with pytest.raises(WeightsError, match="joy, anger"):
+        map_labels(["joy", "anger"], guideline(positive=[], negative=[]), origin="m")
+
+
+def test_stars_add_up(tmp_path: Path) -> None:
+    stars = {index: f"{index + 1} stars" for index in range(5)}
+    save(tmp_path, bert, stars)
+    told = guideline(positive=["4 stars", "5 stars"], neutral=["3 stars"], negative=["1 stars", "2 stars"])
+    own = probabilities(SentimentClassifier(tmp_path).predict([text("a", "很好")]))[0]
+    joined = probabilities(SentimentClassifier(tmp_path, guideline=told).predict([text("a", "很好")]))[0]
+    assert joined == pytest.approx([own[3] + own[4], own[2], own[0] + own[1]])
+
+
+def test_label_unknown_to_the_guideline_leaves_the_whole_to_the_others(bert_folder: Path) -> None:
+    own = probabilities(SentimentClassifier(bert_folder).predict([text("a", "很好")]))[0]
+    predictor = SentimentClassifier(bert_folder, guideline=guideline(positive=[], negative=[]))
+    joined = probabilities(predictor.predict([text("a", "很好")]))[0]
+    assert joined == pytest.approx([own[2] / (own[0] + own[2]), own[0] / (own[0] + own[2])])
+    assert predictor.describe().settings["model_labels_left_out"] == "NEUTRAL"
+
+
+def test_label_unknown_to_the_model_has_probability_nought_and_is_reported(tmp_path: Path) -> None:
+    save(tmp_path, bert, {0: "negative", 1: "positive"})
+    predictor = SentimentClassifier(tmp_path, guideline=guideline(positive=[], neutral=[], negative=[]))
+    assert probabilities(predictor.predict([text("a", "很好")]))[0][1] == 0
+    assert predictor.describe().settings["lacking_labels"] == "neutral"
+    assert predictor.describe().classes == ("positive", "neutral", "negative")
+
+
+def test_pickled_weights_are_refused(tmp_path: Path) -> None:
+    save(tmp_path, bert)
+    (tmp_path / "model.safetensors").unlink()
+    (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps({}))
+    with pytest.raises(WeightsError, match=r"pytorch_model\.bin is a pickle"):
+        SentimentClassifier(tmp_path)
+
+
+def test_folders_that_are_no_classifier_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="no such folder"):
+        SentimentClassifier(tmp_path / "absent")
+    with pytest.raises(WeightsError, match="no safetensors"):
+        SentimentClassifier(tmp_path)
+
+
+def test_damaged_weights_are_refused(tmp_path: Path) -> None:
+    save(tmp_path, bert)
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:500])
+    with pytest.raises(WeightsError, match=str(tmp_path)):
+        SentimentClassifier(tmp_path).load("cpu")
+
+
+def test_damaged_tokenizer_is_refused(tmp_path: Path) -> None:
+    save(tmp_path, bert)
+    (tmp_path / "tokenizer.json").write_text('{"version": "1.0"}', encoding="utf-8")
+    with pytest.raises(WeightsError, match=str(tmp_path)):
+        SentimentClassifier(tmp_path).load("cpu")
+
+
+def test_weights_without_a_trained_head_are_refused(tmp_path: Path) -> None:
+    save(tmp_path, bert)
+    BertModel(bert(THREE).config).save_pretrained(tmp_path)
+    with pytest.raises(WeightsError, match="would be random"):
+        SentimentClassifier(tmp_path).load("cpu")
+
+
+def test_code_beside_the_weights_is_never_run(tmp_path: Path) -> None:
+    save(tmp_path, bert)
+    config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    config |= {"model_type": "strange", "auto_map": {"AutoConfig": "trap.Config"}}
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    (tmp_path / "trap.py").write_text(
+        "from pathlib import Path\nPath(__file__).with_name('sprung').touch()\n", encoding="utf-8"
+    )
+    with pytest.raises(WeightsError, match=str(tmp_path)):
+        SentimentClassifier(tmp_path)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_regressor_is_refused(tmp_path: Path) -> None:
+    save(tmp_path, bert, {0: "score"})
+    with pytest.raises(WeightsError, match="one label of several"):
+        SentimentClassifier(tmp_path)
+
+
+def test_entry_gives_name_digest_and_settings(bert_folder: Path) -> None:
+    entry = ModelEntry(
+        name="tiny",
+        kind=Kind.TEXT,
+        loader="transformers",
+        path=bert_folder,
+        settings={"batch_tokens": 64, "stride_tokens": 4},
+    )
+    told = from_entry(entry).describe()
+    assert told.name == "tiny"
+    assert told.weights_sha256 is not None
+    assert told.version == told.weights_sha256[:12]
+    assert told.settings["batch_tokens"] == 64
+    assert told.precision == "float32"
+    with pytest.raises(InputError, match="stride"):
+        from_entry(entry.model_copy(update={"settings": {"stride": 4}}))
+
+
+def test_stride_must_leave_room(bert_folder: Path) -> None:
+    settings = SentimentSettings(window_tokens=10, stride_tokens=8)
+    with pytest.raises(WeightsError, match="stride_tokens"):
+        SentimentClassifier(bert_folder, settings=settings).load("cpu")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is present")
+def test_cuda_asked_for_and_absent_is_an_error(bert_folder: Path) -> None:
+    with pytest.raises(DeviceError):
+        SentimentClassifier(bert_folder).load("cuda")
+
+
+def test_loading_and_predicting_say_nothing(bert_folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        SentimentClassifier(bert_folder).predict([text("a", "good " * 500)])
+    assert capfd.readouterr() == ("", "")
