@@ -27,7 +27,7 @@ LIMIT = 1_000_000
 def encoded(form: str, size: tuple[int, int] = (60, 40), **options: object) -> bytes:
     noise = np.random.default_rng(3).integers(0, 256, (size[1], size[0], 3), np.uint8)
     sink = io.BytesIO()
-    Image.fromarray(noise).save(sink, form, **options)  # type: ignore[arg-type]
+    Image.fromarray(noise).save(sink, form, **options)
     return sink.getvalue()
 
 

@@ -27,6 +27,7 @@ def render(
     """Write a video of 64 x 48 moving pixels with a frame at each of `stamps` (in units of `base`)."""
     with av.open(str(path), "w", options=options or {}) as container:
         stream = container.add_stream(codec, rate=round(1 / base))
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         stream.time_base = base
         stream.codec_context.time_base = base
