@@ -97,7 +97,8 @@ def macro_f1_interval(answers: Answers, *, bound: SentimentBound) -> Interval:
     limits: Limits | None = None
     if rows.size:
         generator = np.random.default_rng(BOOTSTRAP_SEED)
-        used = np.flatnonzero((full.sum(axis=0) > 0) | np.append(full.sum(axis=1) > 0, False))
+        # no label at all is always possible: else a single label would be certain after one text
+        used = np.flatnonzero((full.sum(axis=0) > 0) | np.append(full.sum(axis=1) > 0, True))
         drawn = np.zeros((BOOTSTRAP_RESAMPLES, *full.shape))
         for row in rows.tolist():
             counts = full[row, used] + 1 / used.size
