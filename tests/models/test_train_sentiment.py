@@ -1,0 +1,104 @@
+"""Training on made texts beats chance, is repeatable, and leaves a folder that plain transformers reads."""
+
+import csv
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from contract.errors import FormatError
+from contract.predictor import Source
+from contract.tables import Kind
+from models.sentiment import SentimentClassifier
+from models.train_sentiment import TrainSettings, train_sentiment
+
+SMALL = TrainSettings(
+    vocabulary=300,
+    alphabet=200,
+    hidden=32,
+    intermediate=32,
+    layers=1,
+    heads=2,
+    bag_epochs=2,
+    epochs=2,
+    batch=16,
+    test_percent=25,
+)
+SUBJECTS = [
+    "房间",
+    "早餐",
+    "前台",
+    "位置",
+    "送餐",
+    "味道",
+    "屏幕",
+    "电池",
+    "the film",
+    "the cast",
+    "the plot",
+    "the room",
+    "the staff",
+]
+PRAISE = ["非常好", "很满意", "干净舒适", "值得推荐", "is wonderful", "was lovely", "made me smile", "is superb"]
+BLAME = ["太差了", "很失望", "又脏又旧", "不会再来", "is awful", "was dreadful", "bored me", "is a mess"]
+
+
+def write_texts(path: Path, count: int = 600) -> Path:
+    draws = random.Random(5)  # noqa: S311
+    with path.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["text", "label"])
+        for index in range(count):
+            words, label = (PRAISE, "positive") if index % 2 else (BLAME, "negative")
+            parts = [f"{draws.choice(SUBJECTS)} {draws.choice(words)}" for _ in range(draws.randint(2, 4))]
+            rows.writerow([f"{index}, {', '.join(parts)}", label])
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("trained")
+    return folder / "model", train_sentiment(folder / "model", texts=[write_texts(folder / "made.csv")], settings=SMALL)
+
+
+def test_beats_chance_on_texts_put_aside(trained: tuple[Path, dict[str, Any]]) -> None:
+    measured = trained[1]["accuracy"]["made"]
+    assert measured["texts"] >= 50
+    assert measured["accuracy"] > 0.8
+
+
+def test_folder_is_read_by_plain_transformers_as_float32(trained: tuple[Path, dict[str, Any]]) -> None:
+    folder = trained[0]
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    assert {weight.dtype for weight in model.parameters()} == {torch.float32}
+    encoded = AutoTokenizer.from_pretrained(folder)("房间很满意", return_tensors="pt")
+    with torch.no_grad():
+        shares = (
+            model(input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"]).logits.softmax(-1)[0].tolist()
+        )
+    answer = SentimentClassifier(folder).predict([Source("a", Kind.TEXT, "", "房间很满意".encode())])
+    (row,) = answer["sentiments"].to_pylist()[0]
+    assert dict(row["probabilities"]) == pytest.approx({model.config.id2label[i]: share for i, share in enumerate(shares)})
+
+
+def test_card_states_what_was_measured(trained: tuple[Path, dict[str, Any]]) -> None:
+    card = (trained[0] / "card.md").read_text(encoding="utf-8")
+    measured = trained[1]["accuracy"]["made"]
+    assert f"| made | {measured['texts']} | {measured['accuracy']:.3f} |" in card
+    assert "--data made.csv" in card
+
+
+def test_the_same_texts_give_the_same_tokenizer(trained: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    train_sentiment(again, texts=[write_texts(tmp_path / "made.csv")], settings=SMALL)
+    assert (again / "tokenizer.json").read_bytes() == (trained[0] / "tokenizer.json").read_bytes()
+
+
+def test_one_label_alone_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "one.csv"
+    path.write_text("text,label\ngood,positive\nfine,positive\n", encoding="utf-8")
+    with pytest.raises(FormatError, match="two labels"):
+        train_sentiment(tmp_path / "model", texts=[path])
