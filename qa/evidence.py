@@ -103,8 +103,9 @@ def worst_defects(score: BoxScore, *, gold: pa.Table, labels: pa.Table, images: 
     queue = _in_turn(score.defect_rows, gold, labels)
     shown: list[Case] = []
     troubles: dict[str, str] = {}
-    around = _Neighbours(gold, labels)
-    for row in queue[:MOST_ATTEMPTS]:
+    candidates = queue[:MOST_ATTEMPTS]
+    around = _Neighbours(gold, labels, items=[row["item"] for row in candidates])
+    for row in candidates:
         item = row["item"]
         if len(shown) == MOST_PICTURES:
             break
@@ -127,7 +128,7 @@ def _in_turn(defects: pa.Table, gold: pa.Table, labels: pa.Table) -> list[Row]:
     for kind in DEFECT_KINDS:
         rows = defects.filter(pc.equal(defects["kind"], kind))
         area = pc.fill_null(pc.coalesce(_areas(gold, rows["gold_row"]), _areas(labels, rows["label_row"])), 0.0)
-        ranked = rows.append_column("area", area).append_column("place", pa.array(range(rows.num_rows), pa.int64()))
+        ranked = rows.append_column("area", area).append_column("place", _numbers(rows))
         order = [("area", "descending"), ("item", "ascending"), ("place", "ascending")]
         queues[kind] = ranked.sort_by(order).slice(0, MOST_ATTEMPTS).to_pylist()
     longest = max((len(queue) for queue in queues.values()), default=0)
@@ -137,30 +138,37 @@ def _in_turn(defects: pa.Table, gold: pa.Table, labels: pa.Table) -> list[Row]:
     for row in turns:
         times.append(seen[row["item"]])
         seen[row["item"]] += 1
-    order = sorted(range(len(turns)), key=lambda place: times[place])  # stable: a second defect of an image comes later
-    return [turns[place] for place in order]
+    places = sorted(range(len(turns)), key=lambda place: times[place])  # stable: a second defect of an image comes later
+    return [turns[place] for place in places]
 
 
 def _areas(boxes: pa.Table, rows: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.multiply(boxes["w"], boxes["h"]).take(rows)
 
 
+def _numbers(table: pa.Table) -> pa.Array:
+    return pa.array(np.arange(table.num_rows, dtype=np.int64))
+
+
 class _Neighbours:
     """The boxes to draw for a defect: its own, and thin ones for what else is there."""
 
-    def __init__(self, gold: pa.Table, labels: pa.Table) -> None:
-        self._sides = ((gold, "gold_row", False), (labels, "label_row", True))
+    def __init__(self, gold: pa.Table, labels: pa.Table, *, items: Sequence[str]) -> None:
+        wanted = pa.array(sorted(set(items)), pa.string())
+        self._sides = []
+        for table, column, vendor in ((gold, "gold_row", False), (labels, "label_row", True)):
+            numbered = table.append_column("row", _numbers(table))
+            near = numbered.filter(pc.is_in(numbered["item"], value_set=wanted)).to_pylist()
+            self._sides.append((near, column, vendor))
 
     def boxes(self, defect: Row) -> list[Box]:
         strong: list[Box] = []
         thin: list[Box] = []
-        for table, column, vendor in self._sides:
-            own = defect[column]
-            if own is not None:
-                strong.append(_box(table.slice(own, 1).to_pylist()[0], vendor=vendor, strong=True))
-            numbered = table.append_column("row", pa.array(range(table.num_rows), pa.int64()))
-            others = numbered.filter(pc.equal(numbered["item"], defect["item"])).slice(0, _MOST_OTHER_BOXES)
-            thin += [_box(row, vendor=vendor, strong=False) for row in others.to_pylist() if row["row"] != own]
+        for rows, column, vendor in self._sides:
+            here = [row for row in rows if row["item"] == defect["item"]]
+            strong += [_box(row, vendor=vendor, strong=True) for row in here if row["row"] == defect[column]]
+            others = [row for row in here if row["row"] != defect[column]]
+            thin += [_box(row, vendor=vendor, strong=False) for row in others[:_MOST_OTHER_BOXES]]
         return strong + thin
 
 

@@ -91,13 +91,23 @@ def iou_histogram(matched: Sequence[int], loose: Sequence[int], *, threshold: fl
         threshold: the IoU from which the contract counts a match.
     """
     edges = np.linspace(0, 1, len(matched) + 1)
-    with _figure(6.3, 2.4) as (figure, axes):
+    with _figure(7.2, 2.3) as (figure, axes):
         widths = np.diff(edges)
         axes.bar(
             edges[:-1], matched, width=widths, align="edge", color=GOLD, edgecolor="white", linewidth=0.7, label="match"
         )
         look: dict[str, Any] = {"facecolor": "#fbdcc4", "edgecolor": VENDOR, "hatch": _HATCH}
-        axes.bar(edges[:-1], loose, width=widths, bottom=matched, align="edge", linewidth=0.7, label="loose", **look)
+        some = np.flatnonzero(loose)
+        axes.bar(
+            edges[some],
+            np.asarray(loose)[some],
+            width=widths[some],
+            bottom=np.asarray(matched)[some],
+            align="edge",
+            linewidth=0.7,
+            label="loose",
+            **look,
+        )
         top = max([*(count + extra for count, extra in zip(matched, loose, strict=True)), 1])
         marks = [(threshold, f"T = {threshold:g}", "-")]
         if threshold != 0.75:
@@ -118,7 +128,7 @@ def precision_recall(recall: Sequence[float], curves: Mapping[str, Sequence[floa
         recall: R ascending recall levels in 0..1.
         curves: name -> R precisions; NaN or negative is undefined and leaves a gap.
     """
-    with _figure(6.3, 2.9) as (figure, axes):
+    with _figure(7.2, 2.9) as (figure, axes):
         for index, (name, values) in enumerate(curves.items()):
             axes.plot(
                 recall,
@@ -141,8 +151,8 @@ def timeline(video: Timeline) -> bytes:
     lanes_inches = _LANE_INCHES * max(len(video.lanes), 1)
     counts_inches = 0.9 if video.windows else 0.0
     height = lanes_inches + counts_inches + (0.75 if video.windows else 0.5)
-    with _figure(7.4, height, axes=False) as (figure, _):
-        left = 0.35 / 7.4 + 0.074 * max((_cells(_short(lane.name)) for lane in video.lanes), default=4) / 7.4
+    with _figure(7.2, height, axes=False) as (figure, _):
+        left = 0.35 / 7.2 + 0.074 * max((_cells(_short(lane.name)) for lane in video.lanes), default=4) / 7.2
         bottom = 1 - (lanes_inches + 0.05) / height
         axes = figure.add_axes((left, bottom, 0.985 - left, lanes_inches / height))
         _draw_lanes(axes, video.lanes, duration)
@@ -179,8 +189,8 @@ def _draw_lanes(axes: "Axes", lanes: Sequence[Lane], duration: float) -> None:
 
 
 def _draw_windows(axes: "Axes", windows: Sequence[Window]) -> None:
-    starts = [window.start_s for window in windows]
-    widths = [window.end_s - window.start_s for window in windows]
+    starts = np.array([window.start_s for window in windows])
+    widths = np.array([window.end_s for window in windows]) - starts
     below = np.zeros(len(windows))
     looks: tuple[tuple[str, str, dict[str, Any]], ...] = (
         ("hits", "hit", {"facecolor": GOLD, "edgecolor": "white"}),
@@ -189,7 +199,17 @@ def _draw_windows(axes: "Axes", windows: Sequence[Window]) -> None:
     )
     for attribute, name, look in looks:
         counts = np.array([getattr(window, attribute) for window in windows], dtype=float)
-        axes.bar(starts, counts, width=widths, bottom=below, align="edge", linewidth=0.7, label=name, **look)
+        some = np.flatnonzero(counts)
+        axes.bar(
+            starts[some],
+            counts[some],
+            width=widths[some],
+            bottom=below[some],
+            align="edge",
+            linewidth=0.7,
+            label=name,
+            **look,
+        )
         below += counts
     axes.set_ylabel("n")
     axes.set_ylim(0, max(float(below.max()), 1.0) * 1.35)

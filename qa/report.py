@@ -118,7 +118,9 @@ def _environment() -> jinja2.Environment:
 
 
 def _say(words: Words) -> Markup:
-    """Return both languages, each marked as what it is."""
+    """Return both languages, each marked as what it is; what reads the same in both is said once."""
+    if words.zh == words.en:
+        return escape(words.zh)
     return Markup('<span lang="zh">{}</span> <span lang="en">{}</span>').format(words.zh, words.en)
 
 
@@ -237,6 +239,7 @@ def _boxes(report: ReportInput, score: BoxScore) -> dict[str, Any]:
         ),
         "matrix": evidence.box_confusion(score),
         "cases": cases,
+        "has_images": bool(images),
     }
 
 

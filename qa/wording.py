@@ -282,6 +282,9 @@ WORDS: Final[Mapping[str, Words]] = {
     "gold_box": Words("金标准（实线，G）", "gold (solid, G)"),
     "vendor_box": Words("提交（虚线，V）", "submission (dashed, V)"),
     "other_boxes": Words("同处的其他框（细线）", "other boxes there (thin)"),
+    "no_images": Words(
+        "评分时没有可用的图像文件，因此不画出缺陷。", "No image files were at hand, so that no defect is drawn."
+    ),
     "not_drawn": Words("以下图像无法显示", "These images cannot be shown"),
     "sentiment": Words("文本情感", "Sentiment of texts"),
     "weighted_f1": Words("加权 F1", "Weighted F1"),
@@ -313,10 +316,11 @@ WORDS: Final[Mapping[str, Words]] = {
     ),
     "timelines": Words("时间线", "Timelines"),
     "timeline_note": Words(
-        "上：金标准（G，蓝色实心）与提交（V，橙色斜纹）。下：每 {step} 秒窗口内的命中、漏标与多标（镜头、关键帧、事件合计）。",
+        "上：金标准（G，蓝色实心）与提交（V，橙色斜纹）。下：各时间窗口内的命中、漏标与多标（镜头、关键帧、事件合计）。",
         "Above: gold (G, solid blue) and submission (V, hatched orange). Below: hits, missed and spurious labels (shots, "
-        "keyframes and events together) in windows of {step} s.",
+        "keyframes and events together), window by window.",
     ),
+    "window": Words("窗口 {step} 秒", "windows of {step} s"),
     "timelines_left": Words(
         "另有 {left} 个视频未画出（缺陷多者在前）。",
         "{left} more videos are not drawn (those with most defects come first).",
