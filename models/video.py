@@ -215,8 +215,10 @@ def from_entry(entry: ModelEntry, *, terms: Terms | None = None) -> VideoPredict
     """Return the video predictor of a models file's entry.
 
     Raises:
-        InputError: the entry's settings are wrong, or the detector is unknown.
+        InputError: the entry has weights, its settings are wrong, or the detector is unknown.
     """
+    if entry.path is not None or entry.hub is not None:
+        raise InputError(f"model {entry.name!r}: shots need no weights; name the detector of the events as the image model")
     try:
         settings = VideoSettings.model_validate(entry.settings)
     except ValidationError as error:
