@@ -87,7 +87,8 @@ def split_reviews(reviews: Sequence[Review], *, test_percent: int = 10) -> Split
             contradictions += len(same)
         else:
             kept[form] = min(same, key=lambda review: (review.file, review.text))
-    train, test = [], []
+    train: list[Review] = []
+    test: list[Review] = []
     for form, group in _groups(sorted(kept, key=lambda form: (-len(form), form))):
         old = kept[form]
         review = Review(old.text, old.label, old.file, group)

@@ -267,9 +267,8 @@ def _run_stage(
     steps = stage.epochs * math.ceil(len(reviews) / settings.batch)
     optimizer = _optimizer(model, stage.learning_rate, settings.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps, settings.warmup))
-    average = torch.optim.swa_utils.AveragedModel(
-        model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(settings.average_decay)
-    )
+    moving = torch.optim.swa_utils.get_ema_multi_avg_fn(settings.average_decay)  # type: ignore[no-untyped-call]
+    average = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=moving)
     model.train()
     for epoch in range(stage.epochs):
         started, losses = time.monotonic(), []
@@ -281,7 +280,7 @@ def _run_stage(
             logits = model(input_ids=tokens, attention_mask=attention).logits
             loss = functional.cross_entropy(logits, targets[batch], label_smoothing=settings.label_smoothing)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            torch.autograd.backward(loss)
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             schedule.step()
