@@ -97,15 +97,15 @@ def texts(of: Terms, *, right: int, wrong: int, missing: int = 0, label: str = "
         del given[f"t{index:04d}"]
     profile = of.acceptance.text
     assert profile is not None
-    sides = (
+    labels, truth = (
         label_set(
             Task.SENTIMENTS,
-            [{"item": item, "label": label} for item, label in side.items()],
+            [{"item": item, "label": value} for item, value in side.items()],
             dict.fromkeys(side, "labelled"),
         )
         for side in (given, gold)
     )
-    return score_sentiments(*sides, profile, label_order=of.guideline.sentiment_names)
+    return score_sentiments(labels, truth, profile, label_order=of.guideline.sentiment_names)
 
 
 def of_texts(of: Terms, **counts: Any) -> Verdict:
