@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from contract.guideline import Guideline, LabelDefinition, ObjectEvent, SignalEvent
 from models.events import Event, Samples, find_events, object_spans, signal_spans
@@ -27,8 +28,12 @@ def rule(kind: str, *, least: float = 1.0, gap: float = 0.5, score: float = 0.5)
     )
 
 
+def evenly(count: int, step: float = 0.04) -> NDArray[np.float64]:
+    return np.arange(count, dtype=np.float64) * step
+
+
 def samples(scores: list[float], *, step: float = 0.5) -> Samples:
-    return Samples(np.arange(len(scores)) * step, len(scores) * step, {"cat": np.array(scores, np.float64)})
+    return Samples(evenly(len(scores), step), len(scores) * step, {"cat": np.array(scores, np.float64)})
 
 
 def times(found: Samples, event: ObjectEvent) -> list[tuple[float, float]]:
@@ -118,7 +123,7 @@ def columns(rows: list[int]) -> Features:
 
 @given(rows=st.lists(st.integers(0, 2), max_size=25), least=st.integers(1, 4), kind=st.sampled_from(["black", "freeze"]))
 def test_black_and_frozen_runs_agree_with_reading_them_off(rows: list[int], least: int, kind: str) -> None:
-    timeline = Timeline(np.arange(len(rows) + 1) * 0.04)
+    timeline = Timeline(evenly(len(rows) + 1))
     spans = signal_spans(columns(rows), timeline, signal(kind, least * 0.04))
     expected, at = [], 0
     while at < len(rows):
@@ -143,7 +148,7 @@ def test_a_slow_drift_is_not_frozen() -> None:
     still = columns([1] * 100)
     drift = (np.arange(100) // 8).astype(np.uint8)[:, None]
     moving = Features(still.luma + drift, still.chroma, still.sharpness)
-    timeline = Timeline(np.arange(101) * 0.04)
+    timeline = Timeline(evenly(101))
     assert len(signal_spans(still, timeline, signal("freeze", 2.0))) == 1
     assert signal_spans(moving, timeline, signal("freeze", 2.0)) == []
 
@@ -154,7 +159,7 @@ def test_events_lie_on_whole_frames_in_order() -> None:
         classes=(LabelDefinition(name="cat", definition="a cat"),),
         events=(rule("present", least=0.3), rule("appears", least=0.3), signal("black", 0.2)),
     )
-    features, timeline = columns([*range(1, 21), *[0] * 10]), Timeline(np.arange(31) * 0.04)
+    features, timeline = columns([*range(1, 21), *[0] * 10]), Timeline(evenly(31))
     found = Samples(np.array([0.0, 0.4, 0.8]), 1.2, {"cat": np.array([MISSING, 0.7, MISSING])})
     assert find_events(features, timeline, found, guideline) == [
         Event("cat present", 10, 20, 0.7),
@@ -168,5 +173,5 @@ def test_events_lie_on_whole_frames_in_order() -> None:
 @given(rows=st.lists(st.integers(0, 1), min_size=1, max_size=10))
 def test_no_event_is_shorter_than_its_rule(rows: list[int]) -> None:
     assume(any(rows))
-    timeline = Timeline(np.arange(len(rows) + 1) * 0.04)
+    timeline = Timeline(evenly(len(rows) + 1))
     assert signal_spans(columns(rows), timeline, signal("freeze", 10.0)) == []
