@@ -53,7 +53,7 @@ class _Defects:
             raise LabelsError(f"{what}: {count}: {cut_short(self.words, total=self.total, shown=_SHOWN)}")
 
 
-def validate_labels(labels: LabelSet, *, items: pa.Table, guideline: Guideline) -> None:
+def validate_labels(labels: LabelSet, *, items: pa.Table, guideline: Guideline, origin: str = "labels") -> None:
     """Check `labels` against the lot's `items` (columns of `tables.ITEMS`) and the `guideline`.
 
     A box may stick out of its image by 1 px, a time out of its video by one frame; nothing is clipped.
@@ -69,7 +69,7 @@ def validate_labels(labels: LabelSet, *, items: pa.Table, guideline: Guideline) 
         _check_names(task, table, guideline, defects)
         _check_limits(task, table, items, defects)
     _check_labelled_have_labels(labels, defects)
-    defects.raise_any("labels")
+    defects.raise_any(origin)
 
 
 def validate_tables(labels: LabelSet, *, origin: str = "labels") -> None:

@@ -1,13 +1,14 @@
 """The command line: one command an arrow of the flow. Heavy libraries are imported by the command that needs them."""
 
+import os
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from contract.tables import Task
 from goldgate.console import guarded, log_to_stderr
 
 app = typer.Typer(
@@ -30,19 +31,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 ModelsFileOption = Annotated[Path | None, typer.Option("--models-file", help="Instead of configs/models.yaml.")]
 
-_TASK_NAMES: Final = {
-    "boxes": Task.BOXES,
-    "sentiment": Task.SENTIMENTS,
-    "shots": Task.SHOTS,
-    "keyframes": Task.KEYFRAMES,
-    "events": Task.EVENTS,
-}
+_TASKS: Final = ("boxes", "sentiment", "shots", "keyframes", "events")
 _WORK: Final = Path("work")
 
 
 @app.command()
 def demo(work: WorkOption = _WORK, address: Annotated[str, typer.Option(help="local or ray.")] = "ray") -> int:
-    """Tell the whole story on bundled weights and made material, with no network."""
+    """Run the whole flow on made material, with no network."""
     from goldgate.demo.story import tell
 
     return tell(work, address=address)
@@ -50,7 +45,7 @@ def demo(work: WorkOption = _WORK, address: Annotated[str, typer.Option(help="lo
 
 @app.command()
 def check(contract: Annotated[Path, typer.Argument(help="The contract's terms (YAML).")], json_: JsonOption = False) -> int:
-    """Validate the terms and print their reading in words, in Chinese and English."""
+    """Validate the terms and print their reading."""
     from goldgate.checking import check_terms
 
     return check_terms(contract, as_json=json_)
@@ -65,7 +60,7 @@ def intake(
     work: WorkOption = _WORK,
     json_: JsonOption = False,
 ) -> int:
-    """Take in a lot: probe, hash and sign off every item, or --verify one that was taken in."""
+    """Probe, hash and sign off a lot, or --verify it."""
     from goldgate import checking
     from goldgate.stages import open_stage
 
@@ -86,7 +81,7 @@ def prelabel(  # noqa: PLR0913 - a command's options are its public face
     work: WorkOption = _WORK,
     json_: JsonOption = False,
 ) -> int:
-    """Label the lot with models: resumable, and nothing lost."""
+    """Label the lot with models, resumably."""
     from goldgate.prelabelling import prelabel_lot
     from goldgate.stages import open_stage
     from goldgate.wiring import Where
@@ -122,7 +117,7 @@ def import_(  # noqa: PLR0913 - a command's options are its public face
     work: WorkOption = _WORK,
     json_: JsonOption = False,
 ) -> int:
-    """Bring corrected work back as a numbered submission, or as gold."""
+    """Bring corrected work back as submission or gold."""
     from goldgate.exchange import import_labels
     from goldgate.stages import open_stage
 
@@ -140,9 +135,13 @@ def score(  # noqa: PLR0913 - a command's options are its public face
     json_: JsonOption = False,
 ) -> int:
     """Score any labels against any gold, with or without a contract."""
+    if task not in _TASKS:
+        raise typer.BadParameter(f"{task!r} is none of {', '.join(_TASKS)}", param_hint="--task")
+    from contract.tables import Task
     from goldgate.judging import emit_score, score_files
 
-    result = score_files(_task(task), labels, gold, contract=contract, out=out, device=device)
+    chosen = Task.SENTIMENTS if task == "sentiment" else Task(task)
+    result = score_files(chosen, labels, gold, contract=contract, out=out, device=device)
     return emit_score(result, out, as_json=json_)
 
 
@@ -156,7 +155,7 @@ def accept(  # noqa: PLR0913 - a command's options are its public face
     work: WorkOption = _WORK,
     json_: JsonOption = False,
 ) -> int:
-    """Judge a submission by the contract's terms: 0 ACCEPT, 3 REJECT, 4 EXTEND."""
+    """Judge a submission (exit 0 ACCEPT, 3 REJECT, 4 EXTEND)."""
     from goldgate.judging import accept_submission
     from goldgate.stages import open_stage
 
@@ -215,12 +214,6 @@ def train_sentiment(
     return train_the_sentiment_model(data, out)
 
 
-def _task(name: str) -> Task:
-    if name not in _TASK_NAMES:
-        raise typer.BadParameter(f"{name!r} is none of {', '.join(_TASK_NAMES)}", param_hint="--task")
-    return _TASK_NAMES[name]
-
-
 def run(arguments: Sequence[str]) -> int:
     """Run the command line on `arguments` and return the exit status."""
     debug = "--debug" in arguments
@@ -231,4 +224,10 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Entry point of the `goldgate` script."""
-    sys.exit(run(sys.argv[1:]))
+    status = run(sys.argv[1:])
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        # A job that was stopped leaves calls in flight, which have written nothing and may run for minutes.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)

@@ -8,20 +8,24 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import click
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, TextColumn
+from typer.exceptions import TyperException
 
 from contract.errors import GoldgateError, InputError
-from prelabel.run import Progress as JobProgress
+
+if TYPE_CHECKING:  # the job's libraries would make every command start a second later
+    from prelabel.run import Progress as JobProgress
 
 EXIT_DONE: Final = 0
 EXIT_FAULT: Final = 1
 EXIT_BAD_INPUT: Final = 2
 _SECONDS_BETWEEN_LINES: Final = 10.0
+_TYPER_INTERRUPTED: Final = 130
+_INTERRUPTED: Final = "stopped by Ctrl-C; what was finished stands, and the same command goes on from there"
 
 messages = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -55,28 +59,22 @@ def guarded(command: Callable[[], int | None], *, debug: bool) -> int:
     0 done, 2 bad input or usage (a full disk and Ctrl-C included), 1 a fault of ours; the traceback only with --debug.
     """
     try:
-        return command() or EXIT_DONE
+        status = command() or EXIT_DONE
+        if status != _TYPER_INTERRUPTED:
+            return status
+        status, sentence = EXIT_BAD_INPUT, _INTERRUPTED
     except GoldgateError as error:
         status, sentence = (EXIT_BAD_INPUT if isinstance(error, InputError) else EXIT_FAULT), str(error)
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
-    except click.ClickException as error:
-        error.show(sys.stderr)
-        return EXIT_BAD_INPUT
-    except (KeyboardInterrupt, click.exceptions.Abort):
-        status, sentence = (
-            EXIT_BAD_INPUT,
-            "stopped by Ctrl-C; what was finished stands, and the same command goes on from there",
-        )
+    except TyperException as error:
+        status, sentence = EXIT_BAD_INPUT, f"{error.format_message()} (try: goldgate --help)"
+    except KeyboardInterrupt:
+        status, sentence = EXIT_BAD_INPUT, _INTERRUPTED
     except BrokenPipeError:
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_DONE
     except Exception as error:  # noqa: BLE001 - the command line's outermost loop: a fault of ours is one sentence too
-        status, sentence = (
-            EXIT_FAULT,
-            f"a fault of goldgate: {type(error).__name__}: {error} (run again with --debug for the traceback)",
-        )
+        status = EXIT_FAULT
+        sentence = f"a fault of goldgate: {type(error).__name__}: {error} (run again with --debug for the traceback)"
     if debug:
         traceback.print_exc()
     say(f"goldgate: {sentence}")
@@ -84,7 +82,7 @@ def guarded(command: Callable[[], int | None], *, debug: bool) -> int:
 
 
 @contextlib.contextmanager
-def progress_of_job(title: str, due: datetime.date) -> Iterator[Callable[[JobProgress], None]]:
+def progress_of_job(title: str, due: datetime.date) -> Iterator[Callable[["JobProgress"], None]]:
     """Show a job's progress with rate, time left, and the contract's deadline: a bar, or lines where no terminal is."""
     if not messages.is_terminal:
         yield _line_now_and_then(title, due)
@@ -98,16 +96,16 @@ def progress_of_job(title: str, due: datetime.date) -> Iterator[Callable[[JobPro
     with Progress(*columns, console=messages) as bar:
         task = bar.add_task(title, total=None, note="")
 
-        def update(now: JobProgress) -> None:
+        def update(now: "JobProgress") -> None:
             bar.update(task, total=now.items, completed=now.done, note=_note(now, due))
 
         yield update
 
 
-def _line_now_and_then(title: str, due: datetime.date) -> Callable[[JobProgress], None]:
+def _line_now_and_then(title: str, due: datetime.date) -> Callable[["JobProgress"], None]:
     last_said = 0.0
 
-    def update(now: JobProgress) -> None:
+    def update(now: "JobProgress") -> None:
         nonlocal last_said
         if now.done == now.items or now.seconds - last_said >= _SECONDS_BETWEEN_LINES:
             last_said = now.seconds
@@ -116,7 +114,7 @@ def _line_now_and_then(title: str, due: datetime.date) -> Callable[[JobProgress]
     return update
 
 
-def _note(now: JobProgress, due: datetime.date) -> str:
+def _note(now: "JobProgress", due: datetime.date) -> str:
     if now.items_per_s is None or now.seconds_left is None:
         return f"due {due}"
     left = datetime.timedelta(seconds=round(now.seconds_left))

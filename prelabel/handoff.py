@@ -97,7 +97,7 @@ def seal(lot: LotFolder, labels: LabelSet, *, terms: Terms, role: Role, origin: 
     """
     intake = read_intake_receipt(lot)
     items = read_manifest(lot, intake)
-    validate_labels(labels, items=items, guideline=terms.guideline)
+    validate_labels(labels, items=items, guideline=terms.guideline, origin=str(origin))
     if not labels.states.num_rows:
         raise LabelsError(f"{origin}: holds no item of the lot")
     base = lot.submissions if role == "submission" else lot.gold
