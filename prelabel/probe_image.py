@@ -1,8 +1,11 @@
 """Images: decoded to their last byte, measured as a viewer would show them."""
 
 import contextlib
+import errno
+import struct
 import threading
 import warnings
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +24,23 @@ MEDIA: Final = {
     "image/gif": ("GIF",),
 }
 
+# What Pillow's plugins are known to let through on bad data; an OSError of the system itself is not among them.
+_DAMAGE: Final = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    AttributeError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+)
+_SYSTEM_ERRNOS: Final = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EIO, errno.ENOENT, errno.ESTALE, errno.EMFILE, errno.ENFILE}
+)
 _ORIENTATION: Final = 0x0112
 _QUARTER_TURNS: Final = frozenset({5, 6, 7, 8})
 _LARGE_PIXELS: Final = 20_000_000
@@ -64,23 +84,22 @@ def probe_image(path: Path, media: str, *, max_pixels: int) -> ImageFacts:
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:
-        with _refusals(max_pixels):
-            image = Image.open(file, formats=MEDIA[media])
-        with image:
+        with _refusals(max_pixels), Image.open(file, formats=MEDIA[media]) as image:
             if image.width * image.height > max_pixels:
                 raise _too_large(f"{image.width} x {image.height}", max_pixels)
-            pictures = getattr(image, "n_frames", 1)
-            if pictures > 1 and image.format != "MPO":
-                raise RefusedError(
-                    Reason.UNSUPPORTED, f"the {image.format} file holds {pictures} pictures; deliver each picture as a file"
-                )
-            with _refusals(max_pixels):
-                facts = _decode(image)
+            _check_single(image)
+            facts = _decode(image)
         if media == "image/jpeg" and not _jpeg_has_end(file):
             raise RefusedError(Reason.TRUNCATED, "the JPEG has no end-of-image marker: the end of the file is missing")
         if media == "image/png" and not _holds(file, b"IEND", 8):
             raise RefusedError(Reason.TRUNCATED, "the PNG has no IEND chunk: the end of the file is missing")
     return facts
+
+
+def _check_single(image: Image.Image) -> None:
+    pictures = getattr(image, "n_frames", 1)
+    if pictures > 1 and image.format != "MPO":  # a JPEG may carry a preview or a second eye's view behind the picture
+        raise RefusedError(Reason.UNSUPPORTED, f"the {image.format} file holds {pictures} pictures; deliver each as a file")
 
 
 def _decode(image: Image.Image) -> ImageFacts:
@@ -101,16 +120,18 @@ def _too_large(size: str, max_pixels: int) -> RefusedError:
 
 @contextlib.contextmanager
 def _refusals(max_pixels: int) -> Iterator[None]:
-    """Turn what Pillow raises on bad files into refusals. Its plugins let many types through: each is named."""
+    """Turn what Pillow raises on bad files into refusals."""
     try:
         yield
+    except RefusedError:
+        raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         size = str(error).split("(")[-1].split(" pixels")[0]
         raise _too_large(size, max_pixels) from error
     except UnidentifiedImageError as error:
         raise RefusedError(Reason.CORRUPT, "the image has a header that cannot be read") from error
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, ArithmeticError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
+    except _DAMAGE as error:
+        if isinstance(error, OSError) and error.errno in _SYSTEM_ERRNOS:
             raise
         sentence = " ".join(str(error).split()) or type(error).__name__
         truncated = "truncated" in sentence.lower() or isinstance(error, EOFError)

@@ -116,6 +116,8 @@ def _pictures(container: InputContainer) -> VideoStream:
     if not streams:
         what = "sound only" if container.streams.audio else "no picture track"
         raise RefusedError(Reason.NO_VIDEO, f"the file holds {what}; a video needs pictures")
+    if streams[0].codec_context is None:  # PyAV's own type says that this cannot be, and it is so for unknown codecs
+        raise RefusedError(Reason.UNSUPPORTED, "the pictures are in an unknown codec; convert the video to H.264")
     return streams[0]
 
 

@@ -139,3 +139,11 @@ def test_any_damage_gives_an_answer_or_a_refusal(
             assert str(error)  # noqa: PT017 - both outcomes are right
         else:
             assert 0 < facts.width * facts.height <= LIMIT
+
+
+def test_damage_between_the_pages_of_a_tiff_is_refused(tmp_path: Path) -> None:
+    data = bytearray(encoded("TIFF"))
+    first = int.from_bytes(data[4:8], "little")
+    after = first + 2 + 12 * int.from_bytes(data[first : first + 2], "little")
+    data[after : after + 4] = (len(data) - 6).to_bytes(4, "little")  # a second page that begins in the last bytes
+    assert refusal(tmp_path, bytes(data), "image/tiff").reason in {Reason.CORRUPT, Reason.TRUNCATED, Reason.UNSUPPORTED}

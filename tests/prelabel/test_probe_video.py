@@ -167,3 +167,9 @@ def test_real_videos_against_a_full_decode(name: str) -> None:
     times = shown_times(path)
     assert facts.frames == len(times)
     assert facts.duration_s == pytest.approx(max(times) - min(times) + 1 / facts.fps, abs=0.01)
+
+
+def test_an_unknown_codec_is_unsupported(tmp_path: Path) -> None:
+    path = render(tmp_path / "a.mp4")
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz").replace(b"avcC", b"zzzC"))
+    assert refusal(path, "video/mp4").reason is Reason.UNSUPPORTED
