@@ -65,7 +65,7 @@ class RayPredictor:
         """
         try:
             handle = serve.get_deployment_handle(kind.value, app_name=application)
-        except (ray_errors.RayError, serve_errors.RayServeException) as error:
+        except (KeyError, ray_errors.RayError, serve_errors.RayServeException) as error:
             raise EndpointError(
                 f"Ray has no application {application} with a model of kind {kind.value}; deploy it"
             ) from error
@@ -120,7 +120,7 @@ class RayPredictor:
         cause = error.cause
         if isinstance(cause, GoldgateError):
             return cause
-        return EndpointError(f"the {self._kind.value} model raised {type(cause).__name__}: {str(cause).splitlines()[:1]}")
+        return EndpointError(f"the {self._kind.value} model raised {type(cause).__name__}: {' '.join(str(cause).split())}")
 
 
 class HttpPredictor:
