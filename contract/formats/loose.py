@@ -160,7 +160,7 @@ def read_csv(path: Path) -> LabelSet:
             if label:
                 rows.append({"item": item, "label": label})
     except csv.Error as error:
-        raise FormatError(f"{path}: line {reader.line_num}: not CSV ({error})") from error
+        raise FormatError(f"{path}: after line {reader.line_num}: not CSV ({error})") from error
     table = pa.Table.from_pylist(rows, schema=SCHEMAS[Task.SENTIMENTS])
     return LabelSet(_states(states, Kind.TEXT), {Task.SENTIMENTS: table})
 
