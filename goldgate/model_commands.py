@@ -43,7 +43,7 @@ def _state(entry: ModelEntry) -> str:
 
 def pull_model(name: str, models_file: Path | None) -> int:
     """Fetch the weights of `name` once and print their digest."""
-    from models.pull import pull
+    from models.hub import pull
 
     weights = pull(name, models_file=models_file)
     emit_text(f"{name}: {weights.path}, sha256 {weights.sha256}")

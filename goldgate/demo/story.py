@@ -122,7 +122,7 @@ def _draw_gold(stage: Stage, home: Path, material: Material) -> tuple[Sealed, Se
     manifest = read_intake_receipt(stage.lot).manifest_sha256
     emit_text(f"commitments: client {commitment(_NONCES[0])[:16]}, vendor {commitment(_NONCES[1])[:16]}")
     key = draw_key(*_NONCES, manifest_sha256=bytes.fromhex(manifest))
-    drawn = []
+    drawn: list[Sealed] = []
     for sizes in (_FIRST_SAMPLE, _EXTENDED_SAMPLE):
         folder = home / "gold" / str(len(drawn) + 1)
         jsonl.write(folder, _sample(material.truth, sizes, key), lot_view(stage))

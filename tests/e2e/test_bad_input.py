@@ -148,15 +148,15 @@ def test_bad_labels_are_refused_by_name(drafted: Any, tmp_path: Path, edit: Any)
 
 def is_victim(line: Any, edit: Any) -> bool:
     box = line["boxes"][0]
-    tests = {
-        with_nan: lambda: box["x"] != box["x"],
-        negative: lambda: box["w"] < 0,
-        outside: lambda: box["x"] == 1000,
-        foreign_class: lambda: box["label"] == "circel",
-        twice: lambda: True,
-        foreign_item: lambda: line["item"] == "elsewhere.png",
+    signs = {
+        with_nan: box["x"] != box["x"],
+        negative: box["w"] < 0,
+        outside: box["x"] == 1000,
+        foreign_class: box["label"] == "circel",
+        twice: True,
+        foreign_item: line["item"] == "elsewhere.png",
     }
-    return bool(tests[edit]())
+    return bool(signs[edit])
 
 
 def test_gold_of_another_lot(drafted: Any, tmp_path: Path, raw: Path) -> None:
