@@ -16,6 +16,9 @@ LUMA_SIZE: Final = LUMA[0] * LUMA[1]
 CHROMA_SIZE: Final = CHROMA[0] * CHROMA[1]
 BLOCK: Final = 1024  # frames for which memory is taken at a time
 
+# From ANALYSIS to LUMA by way of sizes that OpenCV halves quickly: a tenth of the time of one uneven step.
+_DOWN: Final = (((160, 90), cv2.INTER_AREA), ((96, 54), cv2.INTER_LINEAR), (LUMA, cv2.INTER_AREA))
+
 # 8-bit studio range (16 to 235, ITU-R BT.601 and BT.709) to full range.
 _EXPAND: Final = np.clip(np.rint((np.arange(256) - 16.0) * 255.0 / 219.0), 0, 255).astype(np.uint8)
 
@@ -71,6 +74,13 @@ class Features:
         return steps
 
 
+def _laplacian_variance(picture: NDArray[np.uint8]) -> float:
+    edges = cv2.Laplacian(picture, cv2.CV_16S)
+    mean = float(cv2.mean(edges)[0])
+    power = float(cv2.norm(edges, cv2.NORM_L2SQR)) / picture.size
+    return max(0.0, power - mean * mean)
+
+
 class FeatureLog:
     """Collects features frame by frame while a video is decoded, in blocks so that memory stays near what is kept."""
 
@@ -82,8 +92,9 @@ class FeatureLog:
         """Measure one frame; its picture is not kept."""
         first, second, third = frame.planes(width=ANALYSIS[0], height=ANALYSIS[1])
         middle = cv2.resize(first, ANALYSIS, interpolation=cv2.INTER_AREA)
-        _, deviation = cv2.meanStdDev(cv2.Laplacian(middle, cv2.CV_16S))
-        small = cv2.resize(middle, LUMA, interpolation=cv2.INTER_AREA)
+        small = middle
+        for size, how in _DOWN:
+            small = cv2.resize(small, size, interpolation=how)
         at = len(self._sharpness) % BLOCK
         if at == 0:
             self._blocks.append(np.empty((BLOCK, LUMA_SIZE + 2 * CHROMA_SIZE), np.uint8))
@@ -91,7 +102,7 @@ class FeatureLog:
         row[:LUMA_SIZE] = (small if frame.full_range else _EXPAND[small]).ravel()
         row[LUMA_SIZE : LUMA_SIZE + CHROMA_SIZE] = cv2.resize(second, CHROMA, interpolation=cv2.INTER_AREA).ravel()
         row[LUMA_SIZE + CHROMA_SIZE :] = cv2.resize(third, CHROMA, interpolation=cv2.INTER_AREA).ravel()
-        self._sharpness.append(float(deviation[0, 0]) ** 2)
+        self._sharpness.append(_laplacian_variance(middle))
 
     def features(self) -> Features:
         """Hand over what has been measured; the log is empty afterwards."""
