@@ -92,15 +92,36 @@ def _extent(shape: Shape) -> tuple[float, float, float, float]:
     return float(left), float(top), float(right), float(bottom)
 
 
+def _cut(points: NDArray[np.float64], axis: int, limit: float, keep: int) -> NDArray[np.float64]:
+    """The part of a polygon on one side of a line along an axis (Sutherland and Hodgman, 1974)."""
+    inside = (points[:, axis] - limit) * keep >= 0
+    kept = []
+    for here, there, stays, arrives in zip(points, np.roll(points, -1, 0), inside, np.roll(inside, -1), strict=True):
+        if stays:
+            kept.append(here)
+        if stays != arrives:
+            share = (limit - here[axis]) / (there[axis] - here[axis])
+            crossing = here + share * (there - here)
+            crossing[axis] = limit
+            kept.append(crossing)
+    return np.array(kept).reshape(-1, 2)
+
+
 def boxes_of(scene: Scene) -> list[dict[str, Any]]:
-    """Return the gold of `scene`: label, x, y, w, h (float pixels) of every shape that shows, tight and clipped."""
+    """Return the gold of `scene`: label, x, y, w, h (float pixels), tight around the part of a shape within the picture.
+
+    A shape behind another keeps its whole box; a shape outside the picture has none.
+    """
     boxes = []
     for shape in scene.shapes:
-        left, top, right, bottom = _extent(shape)
-        left, top = max(left, 0.0), max(top, 0.0)
-        w, h = min(right, float(scene.width)) - left, min(bottom, float(scene.height)) - top
-        if w > 0 and h > 0:
-            boxes.append({"label": shape.label, "x": left, "y": top, "w": w, "h": h})
+        points = outline(shape)
+        for axis, limit, keep in ((0, 0.0, 1), (1, 0.0, 1), (0, float(scene.width), -1), (1, float(scene.height), -1)):
+            points = _cut(points, axis, limit, keep)
+        if not len(points):
+            continue
+        (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+        if right > left and bottom > top:
+            boxes.append({"label": shape.label, "x": left, "y": top, "w": right - left, "h": bottom - top})
     return boxes
 
 
