@@ -22,6 +22,7 @@ from ray import serve
 from contract import errors
 from contract.predictor import Predictor
 from contract.tables import Kind
+from models.registry import find_entry, weights_of
 from serving.backend import HandleBackend
 from serving.client import RayPredictor
 from serving.config import MIB, Address, ModelSettings, ServeSettings
@@ -36,6 +37,7 @@ APPLICATION: Final = "goldgate"
 # Paths, answers and uploads pass through Ray's store, never the pixels of a file that a replica can open.
 _OBJECT_STORE_BYTES: Final = 512 * MIB
 _GPU_SHARE: Final = 0.25
+_LOAD_ATTEMPTS: Final = 2
 _FRONT_DOOR: Final = "front_door"
 _FRONT_DOOR_REQUESTS: Final = 1000
 
@@ -73,6 +75,7 @@ def model_application(kind: Kind, settings: ModelSettings, make: Callable[[], Pr
         ray_actor_options=actor,
         user_config=settings.batching.model_dump(),
         max_ongoing_requests=settings.max_ongoing_requests,
+        max_constructor_retry_count=_LOAD_ATTEMPTS,
         health_check_period_s=settings.health_check_period_s,
         health_check_timeout_s=settings.health_check_timeout_s,
         **_replicas(settings),
@@ -142,6 +145,8 @@ def start_serving(
     Raises:
         GoldgateError: what kept a model from loading, or the front door from opening.
     """
+    if not ray.is_initialized() and not os.environ.get("RAY_ADDRESS"):
+        _check_models(settings)
     owns_cluster = _join_ray()
     serving = Serving(application, settings, url=_url(address, route_prefix), owns_cluster=owns_cluster)
     started = False
@@ -153,7 +158,7 @@ def start_serving(
         serve.run(build(settings), name=application, route_prefix=route_prefix if address else None)
         started = True
     except RuntimeError as error:
-        raise _deploy_error(str(error), application) from error
+        raise _deploy_error(_failure(application) or str(error), application) from error
     except ray_errors.RayError as error:
         raise errors.EndpointError(f"Ray did not start {application} ({type(error).__name__}); see its logs") from error
     finally:
@@ -181,6 +186,14 @@ def serve_forever(settings: ServeSettings, host: str, port: int) -> None:
                 signal.signal(each, handler)
 
 
+def _check_models(settings: ServeSettings) -> None:
+    """Refuse wrong names and absent weights at once, where replicas will see the files that this process sees."""
+    for kind, model in settings.models.items():
+        entry = find_entry(model.name, kind, models_file=model.models_file)
+        if entry.path is not None or entry.hub is not None:
+            weights_of(entry)
+
+
 def _join_ray() -> bool:
     """Join or start Ray; tell whether this process started it."""
     logging.getLogger("ray.serve").setLevel(logging.WARNING)  # Serve tells every step on standard error
@@ -200,6 +213,14 @@ def _join_ray() -> bool:
 
 def _url(address: Address | None, route_prefix: str) -> str | None:
     return None if address is None else f"http://{address.host}:{address.port}{route_prefix.rstrip('/')}"
+
+
+def _failure(application: str) -> str:
+    """Return what Serve says of the deployments that failed."""
+    status = serve.status().applications.get(application)
+    if status is None:
+        return ""
+    return "\n".join(deployment.message for deployment in status.deployments.values() if "FAILED" in deployment.status)
 
 
 def _deploy_error(message: str, application: str) -> errors.GoldgateError:

@@ -60,6 +60,12 @@ def test_what_keeps_a_model_from_loading_is_told(ray_address: tuple[str, int], t
     assert "wrong" not in serve.status().applications
 
 
+@pytest.mark.parametrize("name", ["absent.safetensors", "no-such-model"])
+def test_wrong_names_are_refused_before_ray_starts(name: str) -> None:
+    with pytest.raises(InputError, match=name):
+        app._check_models(settings(name))
+
+
 @pytest.mark.parametrize(
     ("message", "kind", "sentence"),
     [
