@@ -1,7 +1,8 @@
 """The words of the acceptance report, in Chinese and in English, side by side."""
 
+import re
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from contract.verdict import Outcome
 
@@ -352,3 +353,17 @@ def criterion_words(name: str) -> Words:
     tail = f"：{label}" if label else "", f": {label}" if label else ""
     kinds = KINDS[kind]
     return Words(f"{kinds.zh} · {METRICS[metric].zh}{tail[0]}", f"{kinds.en} · {METRICS[metric].en}{tail[1]}")
+
+
+def with_names_in_words(sentence: str, language: Literal["zh", "en"]) -> str:
+    """Return a sentence of the verdict with the names of criteria (image.f1) put into words."""
+
+    def words(found: re.Match[str]) -> str:
+        spoken = criterion_words(f"{found[1]}.{found[2]}")
+        said, joint = (spoken.zh, "：") if language == "zh" else (spoken.en, ": ")
+        return said + (joint if found[3] else "")
+
+    return _CRITERION.sub(words, sentence)
+
+
+_CRITERION: Final = re.compile(rf"\b({'|'.join(KINDS)})\.({'|'.join(sorted(METRICS, key=len, reverse=True))})\b(\.(?=\S))?")

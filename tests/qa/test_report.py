@@ -107,14 +107,14 @@ ALL_ITEMS = {
 
 
 def material() -> tuple[LabelSet, LabelSet]:
-    gold = {
+    gold: dict[Task, list[Row]] = {
         Task.BOXES: [*boxes("one.png", "circle", 5), *boxes("gone.png", EVIL, 2)],
         Task.SENTIMENTS: [{"item": "text-1", "label": "positive"}, {"item": EVIL, "label": "negative"}],
         Task.SHOTS: spans([0, 50, 100]),
         Task.KEYFRAMES: [{"item": "film.mp4", "frame": 25, "time_s": 1.0}],
         Task.EVENTS: spans([0, 100], "黑屏"),
     }
-    labels = {
+    labels: dict[Task, list[Row]] = {
         Task.BOXES: [*boxes("one.png", "circle", 4, shift=1), *boxes("one.png", "square", 1, shift=500)],
         Task.SENTIMENTS: [{"item": "text-1", "label": "positive"}, {"item": EVIL, "label": "positive", "score": 0.99}],
         Task.SHOTS: spans([0, 50, 110]),
@@ -170,7 +170,12 @@ def verdict_of(terms: Terms, outcome: Outcome = Outcome.REJECT) -> Verdict:
         gold_sha256={"boxes.parquet": digest},
     )
     return Verdict(
-        verdict=outcome, rule="lower_bound", reasons=("too low " + EVIL,), reasons_zh=("太低",), criteria=criteria, pins=pins
+        verdict=outcome,
+        rule="lower_bound",
+        reasons=("image.f1 is too low " + EVIL,),
+        reasons_zh=("image.f1 太低",),
+        criteria=criteria,
+        pins=pins,
     )
 
 
