@@ -309,7 +309,7 @@ def test_a_score_needs_no_contract(report: ReportInput) -> None:
     assert page.open == []
     for words in (WORDS["no_verdict"].zh, WORDS["score_title"].en, WORDS["no_images"].en, "gold.json " + "ef" * 32):
         assert words in page.text
-    for key in ("signatures", "rejects", "criteria"):
+    for key in ("signatures", "rejects", "criteria", "contracted"):
         assert WORDS[key].zh not in page.text
 
 
