@@ -21,7 +21,7 @@ DEMO = parse_yaml((CONFIGS / "demo.yaml").read_text(encoding="utf-8"))
 
 def changed(path: str, value: Any) -> dict[str, Any]:
     """Return the demo's terms with the value at `path` put in; ... takes it out."""
-    document = copy.deepcopy(DEMO)
+    document: dict[str, Any] = copy.deepcopy(DEMO)
     *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
     at: Any = document
     for part in parents:

@@ -159,7 +159,7 @@ def is_good(row: dict[str, Any]) -> bool:
     if not all(math.isfinite(number) for number in numbers) or row["label"] not in GUIDELINE.class_names:
         return False
     x, y, w, h = numbers
-    return w > 0 and h > 0 and x >= -1 and y >= -1 and x + w <= 101 and y + h <= 51
+    return bool(w > 0 and h > 0 and x >= -1 and y >= -1 and x + w <= 101 and y + h <= 51)
 
 
 @given(
