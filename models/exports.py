@@ -81,9 +81,12 @@ def _onnx_metadata(path: Path) -> Mapping[str, Any]:
         import onnxruntime
     except ImportError as error:
         raise WeightsError(f"{path}: onnxruntime is not installed; install it, or give a .pt file") from error
+    from onnxruntime.capi import onnxruntime_pybind11_state as faults  # its errors have no base of their own
+
+    refusals = (faults.Fail, faults.InvalidProtobuf, faults.InvalidGraph, faults.InvalidArgument, faults.NotImplemented)
     try:
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    except (RuntimeError, ValueError) as error:  # onnxruntime's own errors derive from RuntimeError
+    except (*refusals, faults.RuntimeException, ValueError) as error:
         raise WeightsError(f"{path}: not a loadable ONNX model ({str(error).splitlines()[0][:120]})") from error
     metadata: Mapping[str, Any] = session.get_modelmeta().custom_metadata_map
     return metadata
