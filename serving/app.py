@@ -38,6 +38,7 @@ APPLICATION: Final = "goldgate"
 _OBJECT_STORE_BYTES: Final = 512 * MIB
 _GPU_SHARE: Final = 0.25
 _LOAD_ATTEMPTS: Final = 2
+_RAY_ATTEMPTS: Final = 3
 _FRONT_DOOR: Final = "front_door"
 _FRONT_DOOR_REQUESTS: Final = 1000
 
@@ -199,15 +200,49 @@ def _join_ray() -> bool:
     logging.getLogger("ray.serve").setLevel(logging.WARNING)  # Serve tells every step on standard error
     if ray.is_initialized():
         return False
+    if not os.environ.get("RAY_ADDRESS"):
+        start_local_ray()
+        return True
+    try:
+        ray.init(log_to_driver=False, logging_level=logging.WARNING)
+    except (ConnectionError, RuntimeError) as error:
+        raise errors.EndpointError(f"RAY_ADDRESS {os.environ['RAY_ADDRESS']}: no Ray cluster answers there") from error
+    return False
+
+
+def start_local_ray(*, num_cpus: int | None = None, object_store_bytes: int = _OBJECT_STORE_BYTES) -> None:
+    """Start a Ray of this process alone, without dashboard or telemetry.
+
+    Ray gives its own node 30 s to start, which a machine at full load may need more than once.
+
+    Raises:
+        EndpointError: it did not start.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    quiet = {"log_to_driver": False, "logging_level": logging.WARNING}
-    if os.environ.get("RAY_ADDRESS"):
-        try:
-            ray.init(**quiet)
-        except (ConnectionError, RuntimeError) as error:
-            raise errors.EndpointError(f"RAY_ADDRESS {os.environ['RAY_ADDRESS']}: no Ray cluster answers there") from error
+    for attempt in range(1, _RAY_ATTEMPTS + 1):
+        if _init_ray(num_cpus, object_store_bytes):
+            return
+        logger.warning("Ray did not start in its 30 s (%d of %d)", attempt, _RAY_ATTEMPTS)
+        ray.shutdown()
+    raise errors.EndpointError("Ray did not start on this machine; it may be overloaded, try again or with --address local")
+
+
+def _init_ray(num_cpus: int | None, object_store_bytes: int) -> bool:
+    """Start a local Ray; tell whether it started in time."""
+    try:
+        ray.init(
+            address="local",
+            num_cpus=num_cpus,
+            object_store_memory=object_store_bytes,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.WARNING,
+        )
+    except Exception as error:
+        # Ray raises the bare class here, so only its words tell this failure from others.
+        if "timed out during startup" not in str(error):
+            raise
         return False
-    ray.init(include_dashboard=False, object_store_memory=_OBJECT_STORE_BYTES, **quiet)
     return True
 
 

@@ -1,6 +1,5 @@
 """What every test of the session shares."""
 
-import os
 import socket
 from collections.abc import Iterator
 
@@ -27,14 +26,13 @@ def ray_address() -> Iterator[tuple[str, int]]:
 
     One for the whole session, because starting it takes longer than any test.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
     from ray import serve
 
+    from serving.app import start_local_ray
+
     host, port = "127.0.0.1", free_port()
-    ray.init(
-        num_cpus=2, object_store_memory=200_000_000, include_dashboard=False, log_to_driver=False, logging_level="WARNING"
-    )
+    start_local_ray(num_cpus=2, object_store_bytes=200_000_000)
     serve.start(proxy_location="HeadOnly", http_options={"host": host, "port": port})
     yield host, port
     serve.shutdown()
