@@ -44,11 +44,11 @@ class TrainSettings:
     vocabulary: int = 16_000
     alphabet: int = 3_800
     hidden: int = 128
-    intermediate: int = 256
-    layers: int = 2
+    intermediate: int = 128
+    layers: int = 1
     heads: int = 4
-    bag_epochs: int = 4
-    epochs: int = 4
+    bag_epochs: int = 3
+    epochs: int = 1
     batch: int = 96
     train_tokens: int = 128
     window_tokens: int = 256
