@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from contract.acceptance import ImageProfile
 from qa.iou import TIE, Boxes, Device, iou_of_pairs, share_inside
-from qa.matching import Indices, Mask, assign, assign_greedily, pairs_within
+from qa.matching import Indices, Mask, assign, assign_greedily, left_over, pairs_within
 
 _PAIRS_AT_ONCE = 1 << 22
 
@@ -36,8 +36,14 @@ class BoxColumns:
 
     def take(self, index: Indices | Mask) -> "BoxColumns":
         """Return the boxes at `index`."""
-        columns = (self.image, self.label, self.boxes, self.area, self.crowd, self.row)
-        return BoxColumns(*(column[index] for column in columns))
+        return BoxColumns(
+            image=self.image[index],
+            label=self.label[index],
+            boxes=self.boxes[index],
+            area=self.area[index],
+            crowd=self.crowd[index],
+            row=self.row[index],
+        )
 
 
 def class_names(*tables: pa.Table) -> list[str]:
@@ -95,12 +101,12 @@ class Reading:
     @property
     def gold_left(self) -> Indices:
         """Gold boxes without a match."""
-        return np.setdiff1d(np.arange(len(self.gold)), self.matched.gold)
+        return left_over(len(self.gold), self.matched.gold)
 
     @property
     def labels_left(self) -> Indices:
         """Boxes of the submission without a match."""
-        return np.setdiff1d(np.arange(len(self.labels)), self.matched.label)
+        return left_over(len(self.labels), self.matched.label)
 
 
 def overlapping(gold: BoxColumns, labels: BoxColumns, *, floor: float, by_class: bool, device: Device = "cpu") -> Pairs:

@@ -70,8 +70,7 @@ def measured(demand: Demand, scores: Mapping[Task, Score]) -> Interval | None:
     if score is None:
         return None
     if demand.label is None:
-        bounds: Mapping[str, Interval] = dict(score.bounds)
-        return bounds.get(demand.metric)
+        return next((interval for name, interval in score.bounds.items() if name == demand.metric), None)
     found = [entry for entry in score.per_class if entry.label == demand.label and entry.tp + entry.fn > 0]
     return _recall_bound(found)
 

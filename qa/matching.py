@@ -28,6 +28,13 @@ def pairs_within(left_group: Indices, right_group: Indices) -> tuple[Indices, In
     return left, order[np.repeat(first, counts) + offsets]
 
 
+def left_over(size: int, taken: Indices) -> Indices:
+    """Return the indices below `size` that are not in `taken`, ascending."""
+    free = np.ones(size, dtype=np.bool_)
+    free[taken] = False
+    return np.flatnonzero(free)
+
+
 def assign(left: Indices, right: Indices, quality: NDArray[np.float64]) -> Mask:
     """Choose edges one-to-one: maximum cardinality, then maximum sum of `quality` (within 0 to 1).
 

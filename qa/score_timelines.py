@@ -17,7 +17,7 @@ from qa.boxes import class_names
 from qa.coverage import Scored, scored_items
 from qa.defects import taken
 from qa.iou import TIE
-from qa.matching import Indices
+from qa.matching import Indices, left_over
 from qa.rates import Sums, interval, rates, three_intervals
 from qa.temporal import ACTIVITYNET_THRESHOLDS, Floats, TimePairs, average_precision, match_intervals, match_points
 
@@ -119,8 +119,13 @@ def _compare(task: Task, labels: LabelSet, gold: LabelSet, *, label: str | None,
     names = [""]
     if label is not None:
         names = class_names(*(table.select([label]).rename_columns(["label"]) for table in (ours, theirs))) or [""]
-    sides = [_side(table, scored, label=label, names=names) for table in (theirs, ours)]
-    return _Comparison(scored, *sides, names, start)
+    return _Comparison(
+        scored=scored,
+        gold=_side(theirs, scored, label=label, names=names),
+        labels=_side(ours, scored, label=label, names=names),
+        names=names,
+        start=start,
+    )
 
 
 def _side(table: pa.Table, scored: Scored, *, label: str | None, names: list[str]) -> _Side:
@@ -144,8 +149,8 @@ def _spans(side: _Side) -> Floats:
 def _fields(compared: _Comparison, pairs: TimePairs, *, profile: VideoProfile, lot_items: int | None) -> dict[str, Any]:
     """Return the fields that the three documents share."""
     gold, labels, videos = compared.gold, compared.labels, len(compared.items)
-    missed = np.setdiff1d(np.arange(gold.row.size), pairs.gold)
-    extra = np.setdiff1d(np.arange(labels.row.size), pairs.label)
+    missed = left_over(gold.row.size, pairs.gold)
+    extra = left_over(labels.row.size, pairs.label)
     sums = Sums(
         tp=np.bincount(gold.video[pairs.gold], minlength=videos),
         fp=np.bincount(labels.video[extra], minlength=videos),

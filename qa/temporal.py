@@ -44,7 +44,8 @@ def tiou(start: Floats, end: Floats, other_start: Floats, other_end: Floats) -> 
     """Return intersection over union of time intervals, element by element; 0 where both are empty."""
     overlap = np.maximum(np.minimum(end, other_end) - np.maximum(start, other_start), 0.0)
     union = (end - start) + (other_end - other_start) - overlap
-    return np.divide(overlap, union, out=np.zeros_like(union), where=union > 0)
+    result: Floats = np.divide(overlap, union, out=np.zeros_like(union), where=union > 0)
+    return result
 
 
 def match_intervals(
