@@ -73,11 +73,12 @@ def _theirs(paths: Sequence[Path], detector: Callable[[], Any]) -> list[list[int
 
 def _measure(run: Callable[[], list[list[int]]], truth: Sequence[dict[str, Any]], repeats: int) -> dict[str, Any]:
     frames = sum(document["frames"] for document in truth)
-    rates, starts = [], []
+    rates, efforts, starts = [], [], []
     for _ in range(repeats + 1):  # the first warms up
-        begun = time.perf_counter()
+        begun, busy = time.perf_counter(), time.process_time()
         starts = run()
         rates.append(frames / (time.perf_counter() - begun))
+        efforts.append(frames / (time.process_time() - busy))
     each = [
         count(found, [(change["start"], change["end"]) for change in document["transitions"]])
         for found, document in zip(starts, truth, strict=True)
@@ -89,6 +90,7 @@ def _measure(run: Callable[[], list[list[int]]], truth: Sequence[dict[str, Any]]
         "spurious": total.spurious,
         "missed": total.missed,
         "frames_per_second": {"median": statistics.median(rates[1:]), "min": min(rates[1:]), "max": max(rates[1:])},
+        "frames_per_cpu_second": statistics.median(efforts[1:]),
     }
 
 
@@ -99,7 +101,7 @@ def _machine() -> dict[str, Any]:
     return {
         "processor": names[0] if names else platform.processor(),
         "cores": os.cpu_count(),
-        "load_average_before": os.getloadavg()[0],
+        "load_average_before": os.getloadavg()[0],  # beyond the number of cores, the frames a second mean little
         "python": platform.python_version(),
         "versions": {name: version(name) for name in packages},
     }
