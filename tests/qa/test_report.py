@@ -246,7 +246,13 @@ def test_the_page_nests_well_and_says_everything_in_both_languages(page: Page) -
 
 def test_the_head_pins_what_was_judged(page: Page, report: ReportInput) -> None:
     assert report.terms is not None
-    pinned = ("DEMO-2025 / lot-7 / 2", report.terms.sha256, report.terms.guideline.sha256, "cd" * 32, "ab" * 32)
+    pinned = (
+        f"{report.terms.contract} / lot-7 / 2",
+        report.terms.sha256,
+        report.terms.guideline.sha256,
+        "cd" * 32,
+        "ab" * 32,
+    )
     for words in (*pinned, "2026-01-02 03:04:00+00:00", "goldgate 9.8.7", report.terms.purpose):
         assert words in page.text
 
@@ -283,9 +289,12 @@ def test_the_same_input_gives_the_same_bytes(report: ReportInput, html: str) -> 
 
 
 def test_volumes_count_what_is_missing(report: ReportInput) -> None:
+    assert report.terms is not None
+    volumes = report.terms.volumes.model_copy(update={"images": 1234, "video_hours": 0.02})
+    terms = report.terms.model_copy(update={"volumes": volumes})
     fewer = label_set({}, {"one.png": Kind.IMAGE})
-    text = " ".join(Page(render(dataclasses.replace(report, labels=fewer, scores={}))).text.split())
-    assert "图像 Images 60 2 1 0 0 1 2" in text  # ordered, in the lot, labelled, empty, excused, missing, with gold
+    text = " ".join(Page(render(dataclasses.replace(report, terms=terms, labels=fewer, scores={}))).text.split())
+    assert "图像 Images 1,234 2 1 0 0 1 2" in text  # ordered, in the lot, labelled, empty, excused, missing, with gold
     assert "视频 Videos 0.02 h 1 (0.0017 h) 0 0 0 1 1" in text
 
 
