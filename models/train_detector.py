@@ -110,7 +110,8 @@ def _bare_checkpoint(path: Path, *, command: str) -> bytes:
     """The checkpoint at `path` in half precision, without optimizer, paths and times of this machine."""
     from ultralytics.nn.tasks import torch_safe_load
 
-    model = torch_safe_load(path)[0]["model"].half()
+    checkpoint = torch_safe_load(path)[0]
+    model = (checkpoint.get("ema") or checkpoint["model"]).half()  # the averaged weights, as validated
     for parameter in model.parameters():
         parameter.requires_grad = False
     model.criterion = None
