@@ -19,8 +19,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import scenedetect
-
 from contract.predictor import Source
 from contract.tables import Kind
 from models.video import VideoPredictor, VideoSettings
@@ -63,10 +61,12 @@ def _ours(paths: Sequence[Path], workers: int) -> list[list[int]]:
     return [[shot["start_frame"] for shot in row if shot["transition"] != "start"] for row in answer["shots"].to_pylist()]
 
 
-def _theirs(paths: Sequence[Path], detector: Callable[[], Any]) -> list[list[int]]:
+def _theirs(paths: Sequence[Path], detector: str) -> list[list[int]]:
+    import scenedetect  # the peer: pip install scenedetect
+
     starts = []
     for path in paths:
-        scenes = scenedetect.detect(str(path), detector())
+        scenes = scenedetect.detect(str(path), getattr(scenedetect, detector)())
         starts.append([scene[0].frame_num for scene in scenes[1:]])
     return starts
 
@@ -122,7 +122,7 @@ def main() -> None:
         "goldgate, one video at a time": lambda: _ours(paths, 1),
     }
     for name in ("ContentDetector", "AdaptiveDetector", "HistogramDetector", "HashDetector"):
-        runs[f"PySceneDetect {name}"] = partial(_theirs, paths, getattr(scenedetect, name))
+        runs[f"PySceneDetect {name}"] = partial(_theirs, paths, name)
     results = {}
     for name, run in runs.items():
         results[name] = _measure(run, truth, chosen.repeats)
