@@ -6,7 +6,9 @@ checkpoints read with torch's restricted unpickler.
 """
 
 import logging
+import math
 import os
+from functools import partial
 from types import ModuleType
 from typing import Final
 
@@ -34,8 +36,10 @@ def quiet_ultralytics(*, offline: bool = True) -> ModuleType:
     os.environ.setdefault("YOLO_CONFIG_DIR", str(cache_folder()))
     import ultralytics
     from ultralytics.nn import tasks
-    from ultralytics.utils import SETTINGS, patches
+    from ultralytics.utils import SETTINGS, nms, patches
 
+    if not isinstance(nms.non_max_suppression, partial):  # on a busy machine it would drop the rest of a batch
+        nms.non_max_suppression = partial(nms.non_max_suppression, max_time_img=math.inf)
     Image.open = patches._image_open  # its own installs a package when a file is no image
     tasks.SAFE_LOAD = True  # where something imported it before the switches were set
     if threads is None:

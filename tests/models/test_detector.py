@@ -5,7 +5,9 @@ import json
 import logging
 import zipfile
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -280,6 +282,17 @@ def test_exported_weights_give_the_same_boxes(
 
 def best_scores(boxes: Sequence[dict[str, Any]]) -> list[float]:
     return [box["score"] for box in boxes[:5]]
+
+
+def test_a_busy_machine_loses_no_boxes(detector: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ultralytics.utils import nms
+
+    sources = scenes(6)
+    calm = detector.predict(sources)
+    hours = count(0, 3600)
+    monkeypatch.setattr(nms, "time", SimpleNamespace(time=lambda: next(hours)))
+    assert detector.predict(sources).equals(calm)
+    assert next(hours) > 6 * 3600
 
 
 def test_ultralytics_stays_quiet_and_leaves_pillow_alone(detector: Detector) -> None:
