@@ -159,6 +159,7 @@ def _verdict(terms: Terms) -> Iterator[str]:
         yield "REJECT: a demanded number, as measured, is under its threshold."
         yield f"EXTEND: {few}; {grow}."
     yield "A number that cannot be computed is never a pass; an item without labels and without the word 'empty' is missing."
+    yield "A lot with missing items is not accepted before they are there; only the client's gold can excuse an item."
 
 
 def _sampling(terms: Terms) -> Iterator[str]:

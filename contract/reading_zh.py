@@ -160,6 +160,7 @@ def _verdict(terms: Terms) -> Iterator[str]:
         yield "REJECT (拒收): 任一要求的实测值低于门限。"
         yield f"EXTEND (加抽): 任一类型已检不足 {sampling.min_items} 件 (批量更小时为全批); {grow}。"
     yield "无法计算的指标一律不算通过; 既无标注又未注明为空的数据视为漏标。"
+    yield "本批未标齐的, 补齐之前不予接收; 只有甲方的金标可以免除一项数据。"
 
 
 def _sampling(terms: Terms) -> Iterator[str]:

@@ -95,8 +95,8 @@ class Coverage(Document):
     """Which items the figures stand on."""
 
     items: int = Field(description="items that were scored")
-    incomplete: tuple[str, ...] = Field(description="items of the gold without labels or excuse: all their gold is missed")
-    excused: tuple[str, ...] = Field(description="items that either side excused: out of the denominator")
+    incomplete: tuple[str, ...] = Field(description="items of the gold without labels: all their gold is missed")
+    excused: tuple[str, ...] = Field(description="items that the gold excuses: out of the denominator")
     without_gold: int = Field(description="items of the submission that the gold does not speak of: not scored")
 
 

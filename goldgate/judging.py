@@ -21,7 +21,7 @@ from contract.verdict import Outcome, Pins, Verdict
 from contract.workfolder import next_number
 from goldgate.console import EXIT_DONE, emit_json, emit_text
 from goldgate.stages import Stage, shown
-from prelabel.handoff import Sealed, read_sealed
+from prelabel.handoff import Sealed, read_sealed, unlabelled_items
 from prelabel.plan import count_by_kind
 from prelabel.run import read_intake_receipt, read_manifest, read_texts
 from qa import defaults
@@ -171,7 +171,10 @@ def run_accept(
     folder = stage.lot.scores / str(number)
     page = folder / "report.html"
     pins = _pins(stage, handed_in, truth)
-    verdict = judge(stage.terms, scores, pins=pins, lot_items=counts).model_copy(update={"report": str(page)})
+    unlabelled = unlabelled_items(items, handed_in.labels, truth.labels)
+    verdict = judge(stage.terms, scores, pins=pins, lot_items=counts, unlabelled=unlabelled).model_copy(
+        update={"report": str(page)}
+    )
     write_json(folder / "score.json", {task.value: score.model_dump(mode="json") for task, score in scores.items()})
     _write_evidence(folder, scores)
     report = ReportInput(

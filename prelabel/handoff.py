@@ -12,7 +12,7 @@ from contract.errors import LabelsError, StageError
 from contract.files import read_json, read_parquet, sha256_file, sha256_json, write_json
 from contract.labelset import LabelSet, read_labels, write_labels
 from contract.receipts import LabelsReceipt, RunDocument, ShardReceipt
-from contract.tables import STATES, TASKS_OF_KIND, State, Task
+from contract.tables import STATES, TASKS_OF_KIND, Kind, State, Task
 from contract.terms import Terms
 from contract.validate import validate_labels
 from contract.workfolder import LotFolder, next_number, numbers
@@ -151,3 +151,15 @@ def _labels_receipt(path: Path) -> LabelsReceipt:
         return LabelsReceipt.model_validate(read_json(path))
     except ValidationError as error:
         raise StageError(f"{path}: not a receipt of labels; import them again") from error
+
+
+def unlabelled_items(items: pa.Table, submission: LabelSet, gold: LabelSet) -> dict[Kind, list[str]]:
+    """Return the items of each kind that `submission` neither labels nor calls empty and `gold` does not excuse."""
+    done = {State.LABELLED.value, State.EMPTY.value}
+    known = {row["item"] for row in submission.states.to_pylist() if row["state"] in done}
+    known |= {row["item"] for row in gold.states.to_pylist() if row["state"] == State.EXCUSED.value}
+    left: dict[Kind, list[str]] = {}
+    for row in items.select(["item", "kind"]).to_pylist():
+        if row["item"] not in known:
+            left.setdefault(Kind(row["kind"]), []).append(row["item"])
+    return left

@@ -9,8 +9,9 @@ unless its estimate is below the floor: then it asks for a larger sample. Where 
 (a wholly checked lot, or a class plainly bad), they do.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 from contract.scores import Interval, Score
@@ -22,6 +23,7 @@ from qa.criteria import Demand, best_case, confidence, demands, measured
 from qa.sampling import provable_from
 from qa.sentences import Sentence
 
+_COMPLETE: Final = ".complete"
 _GRAVEST_FIRST: Final = (Outcome.REJECT, Outcome.EXTEND, Outcome.ACCEPT)
 
 
@@ -42,7 +44,14 @@ class _Findings:
     remarks: list[Sentence] = field(default_factory=list)
 
 
-def judge(terms: Terms, scores: Mapping[Task, Score], *, lot_items: Mapping[Kind, int], pins: Pins) -> Verdict:
+def judge(
+    terms: Terms,
+    scores: Mapping[Task, Score],
+    *,
+    lot_items: Mapping[Kind, int],
+    pins: Pins,
+    unlabelled: Mapping[Kind, Sequence[str]] = MappingProxyType({}),
+) -> Verdict:
     """Judge the scores of a submission by the terms.
 
     Args:
@@ -50,6 +59,8 @@ def judge(terms: Terms, scores: Mapping[Task, Score], *, lot_items: Mapping[Kind
         scores: one score for each task that was checked against gold.
         lot_items: items of each kind in the lot's manifest; kinds that are absent or 0 are not judged.
         pins: what was judged, by digest and number.
+        unlabelled: items of the whole lot, in the sample or not, that the submission neither labels nor calls empty and
+            the gold does not excuse. A lot that is not complete is not accepted; it is to be completed, not reworked.
 
     Returns:
         REJECT if any criterion is rejected, else EXTEND if any asks for it or none applies, else ACCEPT.
@@ -59,13 +70,14 @@ def judge(terms: Terms, scores: Mapping[Task, Score], *, lot_items: Mapping[Kind
     findings = _Findings()
     for demand in demands(terms, kinds):
         _judge_one(demand, case, findings)
+    findings.criteria += [_incomplete(kind, lot_items[kind], unlabelled[kind]) for kind in kinds if unlabelled.get(kind)]
     for kind in kinds:
         _remark_on(kind, case, findings)
     findings.remarks += [sentences.not_in_lot(kind) for kind in _ordered(terms) if kind not in kinds]
     if terms.acceptance.rule == "point":
         findings.remarks.append(sentences.point_rule())
     outcomes = {criterion.outcome for criterion, _ in findings.criteria}
-    if not outcomes:
+    if all(criterion.name.endswith(_COMPLETE) for criterion, _ in findings.criteria):
         outcomes = {Outcome.EXTEND}
         findings.remarks.insert(0, sentences.nothing_judged())
     by_gravity = sorted(findings.criteria, key=lambda entry: _GRAVEST_FIRST.index(entry[0].outcome))
@@ -78,6 +90,22 @@ def judge(terms: Terms, scores: Mapping[Task, Score], *, lot_items: Mapping[Kind
         criteria=tuple(criterion for criterion, _ in findings.criteria),
         pins=pins,
     )
+
+
+def _incomplete(kind: Kind, items: int, unlabelled: Sequence[str]) -> tuple[Criterion, Sentence]:
+    """Return the criterion that only an incomplete lot has: it is counted and not sampled, so its limits are its share."""
+    share = 1 - len(unlabelled) / items
+    criterion = Criterion(
+        name=f"{kind.value}{_COMPLETE}",
+        kind=kind,
+        estimate=share,
+        lower_bound=share,
+        upper_bound=share,
+        threshold=1.0,
+        outcome=Outcome.EXTEND,
+        units=items,
+    )
+    return criterion, sentences.to_complete(kind, items, unlabelled)
 
 
 def _ordered(terms: Terms) -> list[Kind]:
@@ -177,7 +205,7 @@ def _remark_on(kind: Kind, case: Case, findings: _Findings) -> None:
         findings.remarks.append(sentences.incomplete(kind, incomplete))
     if excused:
         findings.remarks.append(sentences.excused(kind, excused))
-    own = [criterion for criterion, _ in findings.criteria if criterion.kind is kind]
+    own = [each for each, _ in findings.criteria if each.kind is kind and not each.name.endswith(_COMPLETE)]
     if not own:
         findings.remarks.append(sentences.nothing_demanded(kind))
     extend_to = case.terms.acceptance.sampling.extend_to

@@ -1,4 +1,4 @@
-"""Which items are scored: those of which the gold says what is there, and which nobody excused."""
+"""Which items are scored: those of which the gold says what is there. Only the gold's side may excuse an item."""
 
 from dataclasses import dataclass
 
@@ -31,9 +31,9 @@ class Scored:
 def scored_items(task: Task, labels: LabelSet, gold: LabelSet) -> Scored:
     """Return which items of `task` are scored.
 
-    Scored is what the gold calls labelled or empty, unless either side excuses it. An item that the
-    submission has neither a state (labelled, empty) nor a label for is incomplete: it stays in, and all
-    its gold is missed.
+    Scored is what the gold calls labelled or empty. An item that the submission has neither a state
+    (labelled, empty) nor a label for is incomplete: it stays in, and all its gold is missed. So is one
+    that the submission excuses and the gold does not: whoever is judged cannot shrink the denominator.
 
     Raises:
         LabelsError: the gold does not hold this task, or one side names an item twice.
@@ -42,12 +42,10 @@ def scored_items(task: Task, labels: LabelSet, gold: LabelSet) -> Scored:
         raise LabelsError(f"the gold holds no {task.value}; give it a table of them, if only one without rows")
     ours, theirs = _states(task, labels, "submission"), _states(task, gold, "gold")
     speaking = [item for item, state in theirs.items() if state in _SPEAKS]
-    excused_here = {item for item, state in ours.items() if state == State.EXCUSED.value}
     excused = {item for item, state in theirs.items() if state == State.EXCUSED.value}
-    excused |= excused_here.intersection(speaking)
-    items = tuple(item for item in speaking if item not in excused)
+    items = tuple(speaking)
     with_rows = set(labels.table(task)["item"].to_pylist())
-    incomplete = [item for item in items if ours.get(item) not in _SPEAKS and item not in with_rows]
+    incomplete = [item for item in items if _is_incomplete(ours.get(item), labelled=item in with_rows)]
     coverage = Coverage(
         items=len(items),
         incomplete=tuple(sorted(incomplete)),
@@ -55,6 +53,10 @@ def scored_items(task: Task, labels: LabelSet, gold: LabelSet) -> Scored:
         without_gold=len((set(ours) | with_rows) - set(items) - excused),
     )
     return Scored(items, coverage)
+
+
+def _is_incomplete(state: str | None, *, labelled: bool) -> bool:
+    return state == State.EXCUSED.value or (state not in _SPEAKS and not labelled)
 
 
 def _states(task: Task, of: LabelSet, side: str) -> dict[str, str]:

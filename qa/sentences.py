@@ -100,11 +100,22 @@ def rare_class(name: str, *, units: int, wanted: int, estimate: float | None, lo
 
 
 def incomplete(kind: Kind, items: Sequence[str]) -> Sentence:
-    """List items without a label or an excuse."""
+    """List items without a label."""
     unit, unit_zh = _UNITS[kind]
     return Sentence(
-        f"{len(items)} {unit} have neither a label nor an excuse and count as errors: {_named(items)}.",
-        f"{len(items)} {unit_zh}既无标注也无免除说明，计为错误：{_named(items)}。",
+        f"{len(items)} {unit} have no label and count as errors: {_named(items)}.",
+        f"{len(items)} {unit_zh}没有标注，计为错误：{_named(items)}。",
+    )
+
+
+def to_complete(kind: Kind, items: int, unlabelled: Sequence[str]) -> Sentence:
+    """List items of the lot that are neither labelled nor called empty."""
+    unit, unit_zh = _UNITS[kind]
+    return Sentence(
+        f"{kind.value}.complete: {len(unlabelled)} of {items} {unit} are neither labelled nor called empty; "
+        f"complete the submission: {_named(unlabelled)}.",
+        f"{kind.value}.complete：{items} {unit_zh}中有 {len(unlabelled)} {unit_zh}既无标注也未注明为空；"
+        f"请补齐后再提交：{_named(unlabelled)}。",
     )
 
 

@@ -80,6 +80,7 @@ METRICS: Final = {
     "keyframe_f1": Words("关键帧 F1", "keyframe F1"),
     "shot_f1": Words("镜头 F1", "shot F1"),
     "event_f1": Words("事件 F1", "event F1"),
+    "complete": Words("完整性", "completeness"),
 }
 
 SIZES: Final = {

@@ -160,10 +160,10 @@ def test_only_images_with_a_gold_state_count_and_missing_ones_are_all_missed() -
     labels = [box(item, "car", (0, 0, 10, 10)) for item in "acdg"]
     states = {"a": "labelled", "b": "missing", "c": "labelled", "d": "labelled", "e": "excused", "g": "labelled"}
     result = score_boxes(boxes(labels, states), boxes(gold, gold_states), defaults.IMAGE)
-    assert (result.contract.tp, result.contract.fp, result.contract.fn) == (1, 0, 1)
-    assert result.coverage.items == 3
-    assert result.coverage.incomplete == ("b", "f")
-    assert result.coverage.excused == ("c", "e")
+    assert (result.contract.tp, result.contract.fp, result.contract.fn) == (1, 0, 2)
+    assert result.coverage.items == 4
+    assert result.coverage.incomplete == ("b", "e", "f")  # e is excused by the submission alone
+    assert result.coverage.excused == ("c",)
     assert result.coverage.without_gold == 2
     assert result.contract.perfect_images == 1
 

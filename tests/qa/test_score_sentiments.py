@@ -94,11 +94,12 @@ def test_a_finite_lot_gives_the_hypergeometric_limit() -> None:
     assert whole.lower_bound == whole.upper_bound == whole.accuracy
 
 
-def test_a_text_without_a_label_is_an_error_and_an_excused_one_is_not_counted() -> None:
-    gold = {"a": "positive", "b": "negative", "c": "negative", "d": "positive"}
+def test_a_text_without_a_label_is_an_error_and_one_that_the_gold_excuses_is_not_counted() -> None:
+    gold = {"a": "positive", "b": "negative", "d": "positive"}
     labels = {"a": "positive", "d": "positive", "x": "positive"}
-    states = {"a": "labelled", "c": "excused", "d": "labelled", "x": "labelled"}
-    score = score_sentiments(texts(labels, states), texts(gold), defaults.TEXT, label_order=ORDER)
+    states = {"a": "labelled", "c": "labelled", "d": "labelled", "x": "labelled"}
+    truth = texts(gold, {**dict.fromkeys(gold, "labelled"), "c": "excused"})
+    score = score_sentiments(texts(labels, states), truth, defaults.TEXT, label_order=ORDER)
     assert (score.n, score.correct) == (3, 2)
     assert score.confusion.missing == (1, 0, 0)
     assert score.coverage.incomplete == ("b",)
