@@ -1,6 +1,7 @@
 """Which predictors a job runs on: in this process, on a Ray cluster, or behind an HTTP address."""
 
 import contextlib
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,8 +97,10 @@ def _on_ray(terms: Terms, names: Mapping[Kind, str], where: Where) -> Iterator[W
     from serving.app import start_serving  # late: Ray takes seconds that other commands need not pay
     from serving.config import ModelSettings, ServeSettings
 
+    threads = os.cpu_count()  # Ray gives a replica of less than one CPU one thread, and only one model works at a time
     models = {
-        kind: ModelSettings(name=name, device=where.device, models_file=where.models_file) for kind, name in names.items()
+        kind: ModelSettings(name=name, device=where.device, models_file=where.models_file, threads=threads)
+        for kind, name in names.items()
     }
     with start_serving(ServeSettings(models=models, terms=terms.model_dump(mode="json"))) as serving:
         yield Wired({kind: serving.predictor(kind) for kind in names}, _REMOTE_CALLS_IN_FLIGHT)
