@@ -46,11 +46,11 @@ def say(text: str) -> None:
 
 
 def log_to_stderr(*, debug: bool) -> None:
-    """Send log records to standard error: warnings, or everything with --debug."""
+    """Send log records to standard error: warnings, and with --debug everything that goldgate itself logs."""
     handler = RichHandler(console=messages, show_time=False, show_path=debug, rich_tracebacks=False)
-    logging.basicConfig(
-        level=logging.DEBUG if debug else logging.WARNING, handlers=[handler], format="%(message)s", force=True
-    )
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], format="%(message)s", force=True)
+    for package in ("contract", "models", "serving", "prelabel", "qa", "goldgate"):
+        logging.getLogger(package).setLevel(logging.DEBUG if debug else logging.NOTSET)
 
 
 def guarded(command: Callable[[], int | None], *, debug: bool) -> int:

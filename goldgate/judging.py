@@ -26,6 +26,7 @@ from prelabel.plan import count_by_kind
 from prelabel.run import read_intake_receipt, read_manifest, read_texts
 from qa import defaults
 from qa.accept import judge
+from qa.figures import share
 from qa.iou import Device
 from qa.report import ReportInput, write_report
 from qa.score import score_boxes, score_events, score_keyframes, score_sentiments, score_shots
@@ -106,23 +107,19 @@ def describe_score(score: Score) -> list[str]:
     """Return the main figures as lines for people."""
     if isinstance(score, SentimentScore):
         return [
-            f"{score.task.value}: {score.correct} of {score.n} right, accuracy {_figure(score.accuracy)}, "
-            f"lower bound {_figure(score.lower_bound)}, macro F1 {_figure(score.macro_f1)}, kappa {_figure(score.kappa)}"
+            f"{score.task.value}: {score.correct} of {score.n} right, accuracy {share(score.accuracy)}, "
+            f"lower bound {share(score.lower_bound)}, macro F1 {share(score.macro_f1)}, kappa {share(score.kappa)}"
         ]
     rates = score.contract if isinstance(score, BoxScore) else score
     lines = [
-        f"{score.task.value}: TP {rates.tp}, FP {rates.fp}, FN {rates.fn}; precision {_figure(rates.precision)}, "
-        f"recall {_figure(rates.recall)}, F1 {_figure(rates.f1)}, lower bound {_figure(rates.lower_bound)}"
+        f"{score.task.value}: TP {rates.tp}, FP {rates.fp}, FN {rates.fn}; precision {share(rates.precision)}, "
+        f"recall {share(rates.recall)}, F1 {share(rates.f1)}, lower bound {share(rates.lower_bound)}"
     ]
     if isinstance(score, BoxScore):
         lines.append("  defects: " + ", ".join(f"{count} {name}" for name, count in score.defects.model_dump().items()))
-        ap = f"AP {_figure(score.coco.AP)}, AP50 {_figure(score.coco.AP50)}" if score.coco else f"none: {score.coco_reason}"
+        ap = f"AP {share(score.coco.AP)}, AP50 {share(score.coco.AP50)}" if score.coco else f"none: {score.coco_reason}"
         lines.append(f"  COCO: {ap}")
     return lines
-
-
-def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
 
 
 def accept_submission(stage: Stage, submission: int | None, gold: int | None, *, device: str, as_json: bool) -> int:
@@ -142,8 +139,10 @@ def describe_verdict(verdict: Verdict) -> list[str]:
     pins = verdict.pins
     lines = [f"{verdict.verdict.value}: submission {pins.submission} of lot {pins.lot}, against gold {pins.gold}"]
     for each in verdict.criteria:
-        bounds = f"[{_figure(each.lower_bound)}, {_figure(each.upper_bound)}]"
-        lines.append(f"  {each.outcome.value:<7} {each.name}: {_figure(each.estimate)} {bounds} against {each.threshold:g}")
+        estimate, lower, upper = (
+            share(value, each.threshold) for value in (each.estimate, each.lower_bound, each.upper_bound)
+        )
+        lines.append(f"  {each.outcome.value:<7} {each.name}: {estimate} [{lower}, {upper}] against {each.threshold:g}")
     return lines + [f"  {reason}" for reason in verdict.reasons]
 
 

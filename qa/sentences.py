@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from contract.tables import Kind
 from contract.verdict import Criterion, Outcome
+from qa.figures import share
 
 _UNITS: Final = {Kind.IMAGE: ("images", "幅图像"), Kind.TEXT: ("texts", "条文本"), Kind.VIDEO: ("videos", "个视频")}
 _NAMES_ZH: Final = {Kind.IMAGE: "图像", Kind.TEXT: "文本", Kind.VIDEO: "视频"}
@@ -18,22 +19,15 @@ class Sentence(NamedTuple):
     chinese: str
 
 
-def figure(value: float | None) -> str:
-    """Return `value` to four places, cut towards zero: a figure below a threshold must not read as reaching it."""
-    return "-" if value is None else f"{int(value * 10_000 + 1e-9) / 10_000:.4f}"
-
-
 def judged(criterion: Criterion, *, by_point: bool) -> Sentence:
     """Say how a criterion with an estimate and limits turned out."""
     unit, unit_zh = _UNITS[criterion.kind]
-    limits = f"{figure(criterion.lower_bound)} to {figure(criterion.upper_bound)}"
-    limits_zh = f"{figure(criterion.lower_bound)} 至 {figure(criterion.upper_bound)}"
-    threshold = figure(criterion.threshold)
+    low, high = share(criterion.lower_bound, criterion.threshold), share(criterion.upper_bound, criterion.threshold)
+    estimate, threshold = share(criterion.estimate, criterion.threshold), share(criterion.threshold)
     english, chinese = _POINT[criterion.outcome] if by_point else _BOUND[criterion.outcome]
     return Sentence(
-        f"{criterion.name} is {figure(criterion.estimate)} (limits {limits}, {criterion.units} {unit}): "
-        f"{english.format(threshold)}.",
-        f"{criterion.name} 为 {figure(criterion.estimate)}（置信限 {limits_zh}，{criterion.units} {unit_zh}）："
+        f"{criterion.name} is {estimate} (limits {low} to {high}, {criterion.units} {unit}): {english.format(threshold)}.",
+        f"{criterion.name} 为 {estimate}（置信限 {low} 至 {high}，{criterion.units} {unit_zh}）："
         f"{chinese.format(threshold)}。",
     )
 
@@ -79,10 +73,10 @@ def too_small(name: str, kind: Kind, *, items: int, wanted: int) -> Sentence:
 
 def unreachable(name: str, *, best: float, threshold: float, items: Sequence[str]) -> Sentence:
     """Say that the items without labels alone sink the criterion."""
+    most, least = share(best, threshold), share(threshold)
     return Sentence(
-        f"{name} could be {figure(best)} at best, below {figure(threshold)}, because {len(items)} items have no label: "
-        f"{_named(items)}.",
-        f"{len(items)} 个条目无标注，{name} 最高只能达到 {figure(best)}，低于 {figure(threshold)}：{_named(items)}。",
+        f"{name} could be {most} at best, below {least}, because {len(items)} items have no label: {_named(items)}.",
+        f"{len(items)} 个条目无标注，{name} 最高只能达到 {most}，低于 {least}：{_named(items)}。",
     )
 
 
@@ -90,8 +84,8 @@ def rare_class(name: str, *, units: int, wanted: int, estimate: float | None, lo
     """Say that a class is too rare to prove its floor."""
     if low:
         return Sentence(
-            f"{name} is {figure(estimate)} on {units} units, below its floor; proof needs {wanted}: extend the sample.",
-            f"{name} 为 {figure(estimate)}（{units} 个单元），低于下限；证明需要 {wanted} 个单元：需扩大抽样。",
+            f"{name} is {share(estimate)} on {units} units, below its floor; proof needs {wanted}: extend the sample.",
+            f"{name} 为 {share(estimate)}（{units} 个单元），低于下限；证明需要 {wanted} 个单元：需扩大抽样。",
         )
     return Sentence(
         f"{name} is not provable: the sample holds {units} units of it and proof needs {wanted}; it does not block.",

@@ -25,7 +25,7 @@ class Vendor:
     carelessness: float
 
 
-GOOD: Final = Vendor("careful", diligence=0.98, carelessness=0.002)
+GOOD: Final = Vendor("careful", diligence=0.95, carelessness=0.01)
 BAD: Final = Vendor("careless", diligence=0.30, carelessness=0.18)
 
 _HAND_JITTER: Final = 0.015  # a person's box is off by about this share of its side

@@ -344,11 +344,3 @@ def test_the_documents_shape_and_pins() -> None:
     assert {"name", "estimate", "lower_bound", "upper_bound", "threshold", "outcome"} <= set(whole["criteria"][0])
     assert whole["pins"]["manifest_sha256"] == "c" * 64
     assert Verdict.model_validate(whole) == found
-
-
-def test_figures_are_cut_so_that_none_reads_as_reaching_its_threshold() -> None:
-    from qa.sentences import figure
-
-    assert figure(0.89999) == "0.8999"
-    assert figure(0.9) == "0.9000"
-    assert figure(None) == "-"
