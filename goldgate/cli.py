@@ -194,8 +194,8 @@ def models_pull(name: str, models_file: ModelsFileOption = None) -> int:
 @train_app.command("detector")
 def train_detector(
     out: Annotated[Path, typer.Option(help="Folder for weights and card.", show_default=False)],
-    images: Annotated[int, typer.Option(help="Scenes to render.")] = 4000,
-    epochs: Annotated[int, typer.Option(help="Passes over them.")] = 30,
+    images: Annotated[int, typer.Option(help="Scenes to render.")] = 2400,
+    epochs: Annotated[int, typer.Option(help="Passes over them.")] = 10,
 ) -> int:
     """Train the small detector on scenes that goldgate renders."""
     from goldgate.model_commands import train_the_detector

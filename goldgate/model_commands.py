@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from contract.errors import WeightsError
-from goldgate.console import EXIT_DONE, emit_json, emit_text
+from goldgate.console import EXIT_DONE, emit_json, emit_text, say
 from models.registry import ModelEntry, load_registry, weights_of
 
 
@@ -54,7 +54,7 @@ def train_the_detector(out: Path, *, images: int, epochs: int) -> int:
     """Train the scene detector into `out`."""
     from models.train_detector import train_detector
 
-    train_detector(out, images=images, epochs=epochs)
+    train_detector(out, images=images, epochs=epochs, report=say)
     emit_text(f"weights and card in {out}")
     return EXIT_DONE
 
@@ -63,6 +63,6 @@ def train_the_sentiment_model(data: Sequence[Path], out: Path) -> int:
     """Train the sentiment model on tables of text,label into `out`."""
     from models.train_sentiment import train_sentiment
 
-    train_sentiment(out, texts=data)
+    train_sentiment(out, texts=data, tell=say)
     emit_text(f"weights, tokenizer and card in {out}")
     return EXIT_DONE

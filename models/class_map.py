@@ -29,9 +29,9 @@ def map_classes(names: Mapping[int, str], guideline: Guideline | None) -> ClassM
         loose.setdefault(_plain(alias), label)
     labels = {}
     for number, name in names.items():
-        label = exact.get(name) or loose.get(_plain(name))
-        if label is not None:
-            labels[number] = label
+        meant = exact.get(name) or loose.get(_plain(name))
+        if meant is not None:
+            labels[number] = meant
     used = set(labels.values())
     return ClassMap(
         labels,

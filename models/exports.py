@@ -61,7 +61,7 @@ def _arguments(value: Any) -> Mapping[str, Any]:
 
 def _precision(metadata: Mapping[str, Any]) -> str:
     arguments = _arguments(metadata.get("args"))
-    quantized = {8: "int8", "8": "int8", 16: "fp16", "16": "fp16"}.get(arguments.get("quantize"))  # type: ignore[arg-type]
+    quantized = {8: "int8", "8": "int8", 16: "fp16", "16": "fp16"}.get(arguments.get("quantize"))
     if arguments.get("int8") or quantized == "int8":
         return "int8"
     return "fp16" if arguments.get("half") or quantized == "fp16" else "fp32"

@@ -83,7 +83,8 @@ def outline(shape: Shape) -> NDArray[np.float64]:
     angle = 0.0 if shape.label == "circle" else shape.angle
     cos, sin = math.cos(angle), math.sin(angle)
     turned: NDArray[np.float64] = _OUTLINES[shape.label] @ np.array([[cos, sin], [-sin, cos]])
-    return turned * shape.radius + np.array([shape.x, shape.y])
+    placed: NDArray[np.float64] = turned * shape.radius + np.array([shape.x, shape.y])
+    return placed
 
 
 def _extent(shape: Shape) -> tuple[float, float, float, float]:
@@ -163,7 +164,8 @@ def _ground(scene: Scene) -> Picture:
     light = cv2.resize(rng.uniform(0.75, 1.15, (2, 2)).astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
     picture = (coarse + fine[..., None] + np.array(scene.ground, np.float32)) * light[..., None]
     small = np.clip(picture, 0, 255).astype(np.uint8)
-    return cv2.resize(small, (scene.width, scene.height), interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
+    ground: Picture = cv2.resize(small, (scene.width, scene.height), interpolation=cv2.INTER_LINEAR)
+    return ground
 
 
 def _cast_shadows(picture: Picture, scene: Scene) -> None:
@@ -188,7 +190,8 @@ def draw(scene: Scene) -> Picture:
     noise = np.random.default_rng(scene.grain).standard_normal((scene.height, scene.width), dtype=np.float32)
     noise *= np.float32(scene.noise)
     noisy = cv2.addWeighted(picture, scene.gain, cv2.merge([noise, noise, noise]), 1.0, 0.0, dtype=cv2.CV_32F)
-    return cv2.convertScaleAbs(cv2.max(noisy, 0.0)).astype(np.uint8, copy=False)
+    lit: Picture = cv2.convertScaleAbs(cv2.max(noisy, 0.0))
+    return lit
 
 
 def _colour_apart_from(ground: Colour, rng: np.random.Generator) -> Colour:
