@@ -121,11 +121,10 @@ class Serving:
 
     def close(self) -> None:
         """Stop the application; Serve and Ray too, if this process started them."""
-        if self._owns_cluster:
-            serve.shutdown()
-            ray.shutdown()
-        elif ray.is_initialized():
+        if ray.is_initialized():
             serve.delete(self._application)
+        if self._owns_cluster:
+            ray.shutdown()  # takes Serve along; shutting Serve down first makes Ray report the killed controller
 
     def __enter__(self) -> "Serving":
         return self
@@ -219,6 +218,7 @@ def start_local_ray(*, num_cpus: int | None = None, object_store_bytes: int = _O
         EndpointError: it did not start.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)  # it warns that its default is in force
     for attempt in range(1, _RAY_ATTEMPTS + 1):
         if _init_ray(num_cpus, object_store_bytes):
             return
