@@ -47,6 +47,7 @@ def ours(paths: Mapping[int, Path], categories: Mapping[str, int], weights: Path
     predictor = from_entry(ModelEntry(name="peer", kind=Kind.IMAGE, loader="ultralytics", path=weights, settings=SETTINGS))
     predictor.load(device)
     sources = [Source(str(number), Kind.IMAGE, str(path)) for number, path in paths.items()]
+    predictor.predict(sources[:1])
     start = time.perf_counter()
     rows = predictor.predict(sources).to_pylist()
     seconds = time.perf_counter() - start
