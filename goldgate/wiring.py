@@ -48,14 +48,19 @@ def parse_models(options: Sequence[str]) -> dict[Kind, str]:
     return chosen
 
 
+def models_of_terms(terms: Terms) -> dict[Kind, str]:
+    """Return kind -> model name where the terms name one."""
+    named = {Kind.IMAGE: terms.prelabel.detector, Kind.TEXT: terms.prelabel.sentiment, Kind.VIDEO: terms.prelabel.video}
+    return {kind: name for kind, name in named.items() if name}
+
+
 def named_models(
     terms: Terms, options: Sequence[str], kinds: Iterable[Kind], *, models_file: Path | None = None
 ) -> dict[Kind, str]:
     """Return kind -> model name for `kinds`: what the options say, else the terms, else the models file's default."""
     from models.registry import default_model
 
-    of_terms = {Kind.IMAGE: terms.prelabel.detector, Kind.TEXT: terms.prelabel.sentiment, Kind.VIDEO: terms.prelabel.video}
-    chosen = {kind: name for kind, name in of_terms.items() if name} | parse_models(options)
+    chosen = models_of_terms(terms) | parse_models(options)
     return {kind: chosen.get(kind) or default_model(kind, models_file=models_file) for kind in kinds}
 
 

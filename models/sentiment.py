@@ -34,6 +34,7 @@ from models.devices import resolve
 from models.registry import ModelEntry, weights_of
 
 _NAMELESS = re.compile(r"LABEL_\d+", re.IGNORECASE)
+_DECIMALS = 6
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 # Their position numbers begin after the padding index, so that the table holds fewer positions than it has rows.
 _OFFSET_POSITIONS = frozenset(
@@ -196,7 +197,9 @@ class SentimentClassifier:
             return rejected(item, Kind.TEXT, "the text is empty to the model: it holds nothing that its tokenizer keeps")
         if not bool(torch.isfinite(probabilities).all()):
             return rejected(item, Kind.TEXT, "the model gave no finite probability")
-        by_label = dict(zip(self._map.labels, probabilities.tolist(), strict=True))
+        # Threads and batches change the last bits of float32 arithmetic; rounded, equal texts get equal labels everywhere.
+        rounded = [round(probability, _DECIMALS) for probability in probabilities.tolist()]
+        by_label = dict(zip(self._map.labels, rounded, strict=True))
         label = max(by_label, key=by_label.__getitem__)  # of equals the first in the guideline's order
         row = {"label": label, "score": by_label[label], "probabilities": list(by_label.items())}
         return labelled(item, Kind.TEXT, {Task.SENTIMENTS: [row]})
