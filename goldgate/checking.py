@@ -7,7 +7,7 @@ from contract.errors import InputError
 from contract.reading import reading
 from contract.receipts import IntakeReceipt
 from contract.terms import load_terms
-from goldgate.console import EXIT_BAD_INPUT, EXIT_DONE, emit_json, emit_text
+from goldgate.console import EXIT_BAD_INPUT, EXIT_DONE, emit_json, emit_text, progress_of_files
 from goldgate.stages import Stage, shown, sign
 from prelabel.intake import take_in
 from prelabel.verify import verify
@@ -30,7 +30,8 @@ def take_in_lot(stage: Stage, contract: Path, paths: Sequence[str], *, as_json: 
     """Take in the lot, keep the terms as signed, and print the receipt."""
     if not paths:
         raise InputError("name the files, folders, text tables or the manifest to take in")
-    receipt = take_in(paths, lot=stage.lot, terms=stage.terms, lot_name=stage.lot_name)
+    with progress_of_files(f"intake {stage.lot_name}") as progress:
+        receipt = take_in(paths, lot=stage.lot, terms=stage.terms, lot_name=stage.lot_name, progress=progress)
     sign(stage, contract)
     if as_json:
         emit_json(receipt.model_dump(mode="json"))

@@ -102,6 +102,14 @@ def progress_of_job(title: str, due: datetime.date) -> Iterator[Callable[["JobPr
         yield update
 
 
+@contextlib.contextmanager
+def progress_of_files(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how many files are done, on a terminal only: intake is quick enough to need no log lines."""
+    with Progress(console=messages, disable=not messages.is_terminal, transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
 def _line_now_and_then(title: str, due: datetime.date) -> Callable[["JobProgress"], None]:
     last_said = 0.0
 

@@ -4,7 +4,7 @@ Boxes are x, y, w, h in continuous pixels, with no "+1"; the overlap of empty bo
 Both paths do the same correctly rounded operations in the same order, so that they agree to the bit.
 """
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +22,13 @@ _PAIRS_WORTH_A_DEVICE = 1 << 20
 
 
 def check_device(device: Device) -> None:
-    """Refuse a device that is not there.
+    """Refuse a device that is unknown or not there.
 
     Raises:
-        DeviceError: CUDA was asked for and is absent.
+        DeviceError: CUDA was asked for and is absent, or the name is none of ours.
     """
+    if device not in get_args(Device):
+        raise DeviceError(f"device {device!r} is none of {', '.join(get_args(Device))}")
     if device == "cuda":
         _torch_with_cuda()
 

@@ -44,13 +44,13 @@ _NOTICE: Final = Words(
 
 
 def tell(work: Path, *, address: str = "ray") -> int:
-    """Run the whole flow on made material in `work`/demo and print where the reports are.
+    """Run the whole flow on made material in `work`/_demo, a name no contract can have, and print where the reports are.
 
     Raises:
         GoldgateError: a verdict is not the one that the story tells.
     """
     started = time.monotonic()
-    home = work / "demo"
+    home = work / "_demo"
     shutil.rmtree(home, ignore_errors=True)
     contract = default_models_file().with_name("demo.yaml")
     terms = load_terms(contract)
