@@ -193,14 +193,16 @@ def models_pull(name: str, models_file: ModelsFileOption = None) -> int:
 
 @train_app.command("detector")
 def train_detector(
-    out: Annotated[Path, typer.Option(help="Folder for weights and card.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder for the weights.", show_default=False)],
     images: Annotated[int, typer.Option(help="Scenes to render.")] = 2400,
     epochs: Annotated[int, typer.Option(help="Passes over them.")] = 10,
+    seed: Annotated[int, typer.Option(help="Of the scenes and of the training.")] = 0,
+    device: DeviceOption = "cpu",
 ) -> int:
-    """Train the small detector on scenes that goldgate renders."""
+    """Train the small detector on rendered scenes."""
     from goldgate.model_commands import train_the_detector
 
-    return train_the_detector(out, images=images, epochs=epochs)
+    return train_the_detector(out, images=images, epochs=epochs, seed=seed, device=device)
 
 
 @train_app.command("sentiment")

@@ -50,12 +50,12 @@ def pull_model(name: str, models_file: Path | None) -> int:
     return EXIT_DONE
 
 
-def train_the_detector(out: Path, *, images: int, epochs: int) -> int:
+def train_the_detector(out: Path, *, images: int, epochs: int, seed: int, device: str) -> int:
     """Train the scene detector into `out`."""
     from models.train_detector import train_detector
 
-    train_detector(out, images=images, epochs=epochs, report=say)
-    emit_text(f"weights and card in {out}")
+    measured = train_detector(out, images=images, epochs=epochs, seed=seed, device=device, report=say)
+    emit_text(f"weights in {out}; on held-out scenes mAP50 {measured['map50']:.3f}, mAP50-95 {measured['map50_95']:.3f}")
     return EXIT_DONE
 
 
