@@ -189,6 +189,8 @@ def _draw_lanes(axes: "Axes", lanes: Sequence[Lane], duration: float) -> None:
 
 
 def _draw_windows(axes: "Axes", windows: Sequence[Window]) -> None:
+    from matplotlib.patches import Patch
+
     starts = np.array([window.start_s for window in windows])
     widths = np.array([window.end_s for window in windows]) - starts
     below = np.zeros(len(windows))
@@ -207,13 +209,13 @@ def _draw_windows(axes: "Axes", windows: Sequence[Window]) -> None:
             bottom=below[some],
             align="edge",
             linewidth=0.7,
-            label=name,
             **look,
         )
         below += counts
     axes.set_ylabel("n")
     axes.set_ylim(0, max(float(below.max()), 1.0) * 1.35)
-    axes.legend(loc="upper right", ncols=3, frameon=False, fontsize=8, borderpad=0.1)
+    entries = [Patch(label=name, **look) for _, name, look in looks]  # also of what no window has
+    axes.legend(handles=entries, loc="upper right", ncols=3, frameon=False, fontsize=8, borderpad=0.1)
     _whole_numbers(axes)
 
 
