@@ -1,6 +1,6 @@
 """A label set: the states of items and their label tables, in a folder or in memory."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -28,6 +28,16 @@ class LabelSet:
     def table(self, task: Task) -> pa.Table:
         """Return the table of `task`, with no rows where the set has none."""
         return self.tables.get(task, empty(task))
+
+
+def merge(parts: Sequence[LabelSet]) -> LabelSet:
+    """Return the labels of all `parts` together; an item that two of them name stands twice, for validation to find."""
+    tables: dict[Task, list[pa.Table]] = {}
+    for part in parts:
+        for task, table in part.tables.items():
+            tables.setdefault(task, []).append(conform(table, SCHEMAS[task]))
+    states = pa.concat_tables([STATES.empty_table(), *(conform(part.states, STATES) for part in parts)])
+    return LabelSet(states, {task: pa.concat_tables(some) for task, some in tables.items()})
 
 
 def write_labels(folder: Path, labels: LabelSet) -> dict[str, str]:

@@ -64,7 +64,10 @@ class ShardReceipt(Strict):
 
 
 class LabelsReceipt(Strict):
-    """A submission or a version of the gold, sealed by the digests of its files."""
+    """A submission or a version of the gold, sealed by the digests of its files.
+
+    `origins` are the files and folders that it came from, with the digest of each file.
+    """
 
     role: Literal["submission", "gold"]
     number: Annotated[int, Field(gt=0)]
@@ -73,8 +76,7 @@ class LabelsReceipt(Strict):
     manifest_sha256: Sha256
     terms_sha256: Sha256
     guideline_sha256: Sha256
-    origin: str
-    origin_sha256: Sha256 | None
+    origins: dict[str, Sha256 | None]
     format: str
     files: dict[str, Sha256]
     items: Count

@@ -109,11 +109,12 @@ def export(  # noqa: PLR0913 - a command's options are its public face
 
 @app.command(name="import")
 def import_(  # noqa: PLR0913 - a command's options are its public face
-    path: Annotated[Path, typer.Argument(help="The review tool's export.")],
+    paths: Annotated[list[Path], typer.Argument(help="The review tool's export, in one file or several.")],
     contract: ContractOption,
     lot: LotOption,
     format_: Annotated[str, typer.Option("--format", help="coco, labelstudio or jsonl.")],
     as_: Annotated[str, typer.Option("--as", help="submission or gold.")],
+    add_to: Annotated[int | None, typer.Option(help="Take along all labels of this earlier number.")] = None,
     work: WorkOption = _WORK,
     json_: JsonOption = False,
 ) -> int:
@@ -121,7 +122,7 @@ def import_(  # noqa: PLR0913 - a command's options are its public face
     from goldgate.exchange import import_labels
     from goldgate.stages import open_stage
 
-    return import_labels(open_stage(contract, lot, work), format_, path, role=as_, as_json=json_)
+    return import_labels(open_stage(contract, lot, work), format_, paths, role=as_, add_to=add_to, as_json=json_)
 
 
 @app.command()

@@ -1,12 +1,13 @@
 """`goldgate export` and `goldgate import`: drafts out to review, corrected work back in."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
 from contract.errors import FormatError, InputError
 from contract.formats.lotview import LotView
 from contract.formats.registry import exchange
-from contract.labelset import LabelSet
+from contract.labelset import LabelSet, merge
 from contract.receipts import RunDocument
 from goldgate.console import EXIT_DONE, emit_json, emit_text
 from goldgate.stages import Stage, shown
@@ -51,11 +52,13 @@ def _version(document: RunDocument) -> str:
     return " ".join(description.source for _, description in sorted(document.descriptions.items()))
 
 
-def import_labels(stage: Stage, format_name: str, path: Path, *, role: str, as_json: bool) -> int:
-    """Bring `path` into the lot as the next submission or gold and print its number."""
+def import_labels(
+    stage: Stage, format_name: str, paths: Sequence[Path], *, role: str, add_to: int | None, as_json: bool
+) -> int:
+    """Bring `paths` into the lot as the next submission or gold and print its number."""
     if role not in ("submission", "gold"):
         raise InputError(f"--as {role!r}: write submission or gold")
-    sealed = bring_in(stage, format_name, path, role=cast(Role, role))
+    sealed = bring_in(stage, format_name, paths, role=cast(Role, role), add_to=add_to)
     receipt = sealed.receipt
     if as_json:
         emit_json(receipt.model_dump(mode="json"))
@@ -65,9 +68,16 @@ def import_labels(stage: Stage, format_name: str, path: Path, *, role: str, as_j
     return EXIT_DONE
 
 
-def bring_in(stage: Stage, format_name: str, path: Path, *, role: Role) -> Sealed:
-    """Read `path` in `format_name` and seal it as the next submission or gold of the lot."""
-    if not path.exists():
-        raise FormatError(f"{path}: no such file or folder")
-    labels = exchange(format_name).read(path, lot_view(stage))
-    return seal(stage.lot, labels, terms=stage.terms, role=role, origin=path, format_name=format_name)
+def bring_in(stage: Stage, format_name: str, paths: Sequence[Path], *, role: Role, add_to: int | None = None) -> Sealed:
+    """Read `paths` in `format_name` and seal them together as the next submission or gold of the lot.
+
+    Review tools keep one project for each kind of item, so that one submission may come in several files; `add_to` takes
+    along all labels of an earlier submission or gold, whose own number stays as it is.
+    """
+    chosen, view = exchange(format_name), lot_view(stage)
+    parts = [] if add_to is None else [read_sealed(stage.lot, role, add_to).labels]
+    for path in paths:
+        if not path.exists():
+            raise FormatError(f"{path}: no such file or folder")
+        parts.append(chosen.read(path, view))
+    return seal(stage.lot, merge(parts), terms=stage.terms, role=role, origins=paths, format_name=format_name)

@@ -1,5 +1,6 @@
 """Hand-off to review and back: drafts out of a lot, submissions and gold into it, each sealed by hash."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -88,7 +89,7 @@ def _states(answer: pa.Table, kind: str) -> pa.Table:
     return pa.table({"item": answer["item"], "kind": [kind] * len(states), "state": states}, schema=STATES)
 
 
-def seal(lot: LotFolder, labels: LabelSet, *, terms: Terms, role: Role, origin: Path, format_name: str) -> Sealed:
+def seal(lot: LotFolder, labels: LabelSet, *, terms: Terms, role: Role, origins: Sequence[Path], format_name: str) -> Sealed:
     """Validate `labels` against the lot and the guideline and store them as the next submission or gold.
 
     Raises:
@@ -97,9 +98,10 @@ def seal(lot: LotFolder, labels: LabelSet, *, terms: Terms, role: Role, origin: 
     """
     intake = read_intake_receipt(lot)
     items = read_manifest(lot, intake)
-    validate_labels(labels, items=items, guideline=terms.guideline, origin=str(origin))
+    named = ", ".join(map(str, origins))
+    validate_labels(labels, items=items, guideline=terms.guideline, origin=named)
     if not labels.states.num_rows:
-        raise LabelsError(f"{origin}: holds no item of the lot")
+        raise LabelsError(f"{named}: no item of the lot is in it")
     base = lot.submissions if role == "submission" else lot.gold
     number = next_number(base)
     folder = base / str(number)
@@ -112,8 +114,7 @@ def seal(lot: LotFolder, labels: LabelSet, *, terms: Terms, role: Role, origin: 
         manifest_sha256=intake.manifest_sha256,
         terms_sha256=terms.sha256,
         guideline_sha256=terms.guideline.sha256,
-        origin=str(origin),
-        origin_sha256=sha256_file(origin) if origin.is_file() else None,
+        origins={str(origin): sha256_file(origin) if origin.is_file() else None for origin in origins},
         format=format_name,
         files=digests,
         items=labels.states.num_rows,

@@ -199,7 +199,7 @@ def _draw_windows(axes: "Axes", windows: Sequence[Window]) -> None:
         ("missed", "missed", {"facecolor": "white", "edgecolor": GOLD, "hatch": _HATCH}),
         ("spurious", "spurious", {"facecolor": "#fbdcc4", "edgecolor": VENDOR, "hatch": "xxxx"}),
     )
-    for attribute, name, look in looks:
+    for attribute, _, look in looks:
         counts = np.array([getattr(window, attribute) for window in windows], dtype=float)
         some = np.flatnonzero(counts)
         axes.bar(

@@ -102,7 +102,7 @@ def _hand_in(stage: Stage, home: Path, vendor: Vendor, drafts: LabelSet, materia
     for path in labelstudio.write(folder, work, view):
         if path.suffix == ".json":
             _annotate(path, vendor)
-    sealed = bring_in(stage, "labelstudio", folder, role="submission")
+    sealed = bring_in(stage, "labelstudio", [folder], role="submission")
     counts = ", ".join(f"{count} {name}" for name, count in sealed.receipt.labels.items())
     emit_text(f"submission {sealed.number} ({vendor.name} vendor, simulated): {sealed.receipt.items} items, {counts}")
     return sealed
@@ -126,7 +126,7 @@ def _draw_gold(stage: Stage, home: Path, material: Material) -> tuple[Sealed, Se
     for sizes in (_FIRST_SAMPLE, _EXTENDED_SAMPLE):
         folder = home / "gold" / str(len(drawn) + 1)
         jsonl.write(folder, _sample(material.truth, sizes, key), lot_view(stage))
-        sealed = bring_in(stage, "jsonl", folder, role="gold")
+        sealed = bring_in(stage, "jsonl", [folder], role="gold")
         emit_text(f"gold {sealed.number}: " + ", ".join(f"{size} {kind.value} items" for kind, size in sizes.items()))
         drawn.append(sealed)
     return drawn[0], drawn[1]

@@ -22,8 +22,8 @@ INTAKE = LOT | {
     "texts_sha256": None, "roots": ["/data"], "created": "2025-09-01T08:00:00+00:00",
 }  # fmt: skip
 LABELS = LOT | {
-    "role": "gold", "number": 1, "origin": "x.json", "origin_sha256": SHA, "format": "coco", "files": {"boxes.parquet": SHA},
-    "items": 3, "labels": {"boxes": 7}, "labels_sha256": SHA,
+    "role": "gold", "number": 1, "origins": {"x.json": SHA, "folder": None}, "format": "coco",
+    "files": {"boxes.parquet": SHA}, "items": 3, "labels": {"boxes": 7}, "labels_sha256": SHA,
 }  # fmt: skip
 DETECTOR = Description(
     name="tiny", version="1", kind=Kind.IMAGE, classes=("star",), weights_sha256=SHA, runtime="torch", precision="fp32"

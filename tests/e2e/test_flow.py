@@ -66,6 +66,25 @@ def test_work_that_equals_the_gold_is_accepted(drafted: Any, tmp_path: Path) -> 
     assert again == (out / "boxes.jsonl").read_bytes()
 
 
+def test_a_submission_may_come_in_several_files(drafted: Any, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert drafted.on_lot("export", "--format", "jsonl", "--out", out) == 0
+    assert drafted.on_lot("export", "--format", "coco", "--out", out) == 0
+    assert drafted.on_lot("import", "--format", "jsonl", "--as", "gold", out / "boxes.jsonl", out / "sentiments.jsonl") == 0
+    assert drafted.on_lot("import", "--format", "coco", "--as", "submission", out / "instances.json") == 0
+    assert drafted.on_lot("accept", "--json") == 3
+    assert any("40 of 40 texts are neither labelled" in reason for reason in drafted.json()["reasons"])
+    added = ["--add-to", "1", out / "sentiments.jsonl"]
+    assert drafted.on_lot("import", "--format", "jsonl", "--as", "submission", *added, "--json") == 0
+    receipt = drafted.json()
+    assert (receipt["number"], receipt["items"]) == (2, 80)
+    assert drafted.on_lot("accept", "--json") == 0
+    assert drafted.on_lot("accept", "--submission", "1") == 3
+    again = ["--add-to", "2", out / "sentiments.jsonl"]
+    assert drafted.on_lot("import", "--format", "jsonl", "--as", "submission", *again) == 2
+    assert "texts.csv:2" in drafted.err
+
+
 def test_work_that_contradicts_the_gold_is_rejected(drafted: Any, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert drafted.on_lot("export", "--format", "jsonl", "--out", out) == 0
