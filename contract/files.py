@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +83,27 @@ def write_bytes(path: Path, data: bytes) -> None:
             os.close(folder)
 
 
+def write_together(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Put `files` (name -> content) into `folder`; if one cannot be written, none of them remains.
+
+    Raises:
+        StorageError: the disk is full or the folder may not be written.
+    """
+    with contextlib.ExitStack() as undo:
+        for name, data in files.items():
+            write_bytes(folder / name, data)
+            undo.callback((folder / name).unlink, missing_ok=True)
+        undo.pop_all()
+
+
+def json_bytes(document: object) -> bytes:
+    """Return `document` as indented JSON for people and programs, ending in a line feed."""
+    return json.dumps(document, ensure_ascii=False, allow_nan=False, indent=2, sort_keys=True).encode() + b"\n"
+
+
 def write_json(path: Path, document: object) -> None:
     """Put `document` at `path` as indented JSON, whole or not at all."""
-    text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=2, sort_keys=True)
-    write_bytes(path, text.encode() + b"\n")
+    write_bytes(path, json_bytes(document))
 
 
 def read_json(path: Path) -> Any:

@@ -72,6 +72,18 @@ def validate_labels(labels: LabelSet, *, items: pa.Table, guideline: Guideline, 
     defects.raise_any(origin)
 
 
+def validate_names(labels: LabelSet, *, guideline: Guideline, origin: str = "labels") -> None:
+    """Check that every class, sentiment and event of `labels` is one of the `guideline`'s.
+
+    Raises:
+        LabelsError: names the first few items with their foreign labels, and how many more there are.
+    """
+    defects = _Defects()
+    for task, table in labels.tables.items():
+        _check_names(task, table, guideline, defects)
+    defects.raise_any(origin)
+
+
 def validate_tables(labels: LabelSet, *, origin: str = "labels") -> None:
     """Check `labels` for what can be seen without a lot: finite numbers, sizes, order, states, one answer a text.
 

@@ -1,12 +1,14 @@
 """`goldgate export` and `goldgate import`: drafts out to review, corrected work back in."""
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
 from contract.errors import FormatError, InputError
+from contract.files import storage_errors
 from contract.formats.lotview import LotView
-from contract.formats.registry import exchange
+from contract.formats.registry import Exchange, exchange
 from contract.labelset import LabelSet, merge
 from contract.receipts import RunDocument
 from goldgate.console import EXIT_DONE, emit_json, emit_text
@@ -27,7 +29,7 @@ def export_labels(stage: Stage, format_name: str, out: Path, *, from_: str, as_j
     labels, version = _labels_of(stage, from_)
     if out.exists() and not out.is_dir():
         raise FormatError(f"{out}: is a file; name a folder to write into")
-    paths = chosen.write(out, labels, lot_view(stage, model_version=version))
+    paths = _write_whole(chosen, out, labels, lot_view(stage, model_version=version))
     counts = {task.value: table.num_rows for task, table in sorted(labels.tables.items())}
     if as_json:
         document = {"format": format_name, "from": from_, "items": labels.states.num_rows, "labels": counts}
@@ -36,6 +38,19 @@ def export_labels(stage: Stage, format_name: str, out: Path, *, from_: str, as_j
         written = ", ".join(f"{count} {name}" for name, count in counts.items())
         emit_text(f"{labels.states.num_rows} items ({written}) in {', '.join(shown(path) for path in paths)}")
     return EXIT_DONE
+
+
+def _write_whole(chosen: Exchange, out: Path, labels: LabelSet, view: LotView) -> list[Path]:
+    """Write every file of the export beside `out` first, so that a full disk leaves nothing half-written in it."""
+    with storage_errors(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=".goldgate-") as folder:
+            moved = []
+            for path in chosen.write(Path(folder), labels, view):
+                target = out / path.relative_to(folder)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                moved.append(path.replace(target))
+    return moved
 
 
 def _labels_of(stage: Stage, from_: str) -> tuple[LabelSet, str | None]:

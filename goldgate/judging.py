@@ -10,13 +10,14 @@ from typing import Any, Final, cast
 import pyarrow as pa
 
 from contract.errors import StageError
-from contract.files import read_parquet, sha256_file, write_json, write_parquet
+from contract.files import json_bytes, parquet_bytes, read_parquet, sha256_file, write_json, write_together
 from contract.formats.loose import read_pair
 from contract.labelset import LabelSet
 from contract.reading import reading
 from contract.scores import BoxScore, Score, SentimentScore, TimelineScore
 from contract.tables import KIND_OF_TASK, Task
 from contract.terms import Terms, load_terms
+from contract.validate import validate_names
 from contract.verdict import Outcome, Pins, Verdict
 from contract.workfolder import next_number
 from goldgate.console import EXIT_DONE, emit_json, emit_text
@@ -28,11 +29,12 @@ from qa import defaults
 from qa.accept import judge
 from qa.figures import share
 from qa.iou import Device
-from qa.report import ReportInput, write_report
+from qa.report import ReportInput, render
 from qa.score import score_boxes, score_events, score_keyframes, score_sentiments, score_shots
 from qa.wording import Words
 
 EXIT_OF: Final = {Outcome.ACCEPT: EXIT_DONE, Outcome.REJECT: 3, Outcome.EXTEND: 4}
+_REPORT: Final = "report.html"
 _SOFTWARE: Final = ("goldgate", "numpy", "scipy", "pyarrow")
 
 
@@ -76,10 +78,11 @@ def score_files(
     """Score two files; with `out`, write score, evidence and report there."""
     terms = load_terms(contract) if contract else None
     ours, theirs = read_pair(labels, gold, task)
+    if terms is not None:
+        validate_names(ours, guideline=terms.guideline, origin=str(labels))
+        validate_names(theirs, guideline=terms.guideline, origin=str(gold))
     score = score_task(task, ours, theirs, terms=terms, device=cast(Device, device))
     if out is not None:
-        write_json(out / "score.json", score.model_dump(mode="json"))
-        _write_evidence(out, {task: score})
         report = ReportInput(
             created=_now(),
             software=_software(),
@@ -90,7 +93,7 @@ def score_files(
             reading=_reading(terms),
             sources={str(path): sha256_file(path) for path in (labels, gold) if path.is_file()},
         )
-        write_report(out / "report.html", report)
+        write_together(out, _files(score.model_dump(mode="json"), {task: score}, report))
     return score
 
 
@@ -99,7 +102,7 @@ def emit_score(score: Score, out: Path | None, *, as_json: bool) -> int:
     if as_json:
         emit_json(score.model_dump(mode="json"))
     else:
-        emit_text("\n".join(describe_score(score)) + (f"\nreport: {shown(out / 'report.html')}" if out else ""))
+        emit_text("\n".join(describe_score(score)) + (f"\nreport: {shown(out / _REPORT)}" if out else ""))
     return EXIT_DONE
 
 
@@ -168,14 +171,13 @@ def run_accept(
     }
     number = next_number(stage.lot.scores)
     folder = stage.lot.scores / str(number)
-    page = folder / "report.html"
+    page = folder / _REPORT
     pins = _pins(stage, handed_in, truth)
     unlabelled = unlabelled_items(items, handed_in.labels, truth.labels)
     verdict = judge(stage.terms, scores, pins=pins, lot_items=counts, unlabelled=unlabelled).model_copy(
         update={"report": str(page)}
     )
-    write_json(folder / "score.json", {task.value: score.model_dump(mode="json") for task, score in scores.items()})
-    _write_evidence(folder, scores)
+    document = {task.value: score.model_dump(mode="json") for task, score in scores.items()}
     report = ReportInput(
         created=_now(),
         software=_software(),
@@ -190,7 +192,7 @@ def run_accept(
         texts=read_texts(stage.lot),
         notice=notice,
     )
-    write_report(page, report)
+    write_together(folder, _files(document, scores, report))
     write_json(stage.lot.verdicts / f"{number}.json", verdict.model_dump(mode="json"))
     return verdict, page
 
@@ -215,15 +217,18 @@ def _rejects(stage: Stage) -> pa.Table | None:
     return read_parquet(stage.lot.rejects) if stage.lot.rejects.exists() else None
 
 
-def _write_evidence(folder: Path, scores: Mapping[Task, Score]) -> None:
+def _files(document: object, scores: Mapping[Task, Score], report: ReportInput) -> dict[str, bytes]:
+    """Return what is kept of scores: the documents, their evidence and the report, by file name."""
+    files = {"score.json": json_bytes(document)}
     for task, score in scores.items():
         if isinstance(score, BoxScore):
-            write_parquet(folder / "matches.parquet", score.matches)
-            write_parquet(folder / "defects.parquet", score.defect_rows)
+            files["matches.parquet"] = parquet_bytes(score.matches)
+            files["defects.parquet"] = parquet_bytes(score.defect_rows)
         elif isinstance(score, SentimentScore):
-            write_parquet(folder / "sentiments-pairs.parquet", score.pairs)
+            files["sentiments-pairs.parquet"] = parquet_bytes(score.pairs)
         elif isinstance(score, TimelineScore):
-            write_parquet(folder / f"{task.value}-matches.parquet", score.matches)
+            files[f"{task.value}-matches.parquet"] = parquet_bytes(score.matches)
+    return files | {_REPORT: render(report).encode()}
 
 
 def _reading(terms: Terms | None) -> Words | None:

@@ -21,6 +21,7 @@ from contract.files import (
     write_bytes,
     write_json,
     write_parquet,
+    write_together,
 )
 
 JSON = st.recursive(
@@ -81,3 +82,12 @@ def test_what_is_no_json_or_parquet_is_told(tmp_path: Path, content: bytes) -> N
         read_json(path)
     with pytest.raises(LabelsError, match="not a readable Parquet file"):
         read_parquet(path)
+
+
+def test_files_written_together_all_stand_or_none(tmp_path: Path) -> None:
+    write_together(tmp_path / "new", {"a": b"1", "b": b"2"})
+    assert {path.name: path.read_bytes() for path in (tmp_path / "new").iterdir()} == {"a": b"1", "b": b"2"}
+    (tmp_path / "barred" / "b" / "inside").mkdir(parents=True)
+    with pytest.raises(OSError, match="b"):
+        write_together(tmp_path / "barred", {"a": b"1", "c": b"3", "b": b"2"})
+    assert [path.name for path in (tmp_path / "barred").iterdir()] == ["b"]

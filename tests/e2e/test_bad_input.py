@@ -269,3 +269,33 @@ def test_ctrl_c_stops_with_one_sentence_and_the_job_goes_on_later(cli: Any, raw:
     assert not list(cli.work.rglob(".*.tmp"))
     assert cli.on_lot("prelabel", *FAKES, "--json") == 0
     assert cli.json()["items"] == 80
+
+
+def test_a_class_outside_the_guideline_is_named_when_scored_under_a_contract(cli: Any, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("text,label\ngood,postive\n", encoding="utf-8")
+    (tmp_path / "gold.csv").write_text("text,label\ngood,positive\n", encoding="utf-8")
+    files = ["--labels", tmp_path / "labels.csv", "--gold", tmp_path / "gold.csv"]
+    assert cli("score", "--task", "sentiment", *files, "-c", cli.contract) == 2
+    assert_one_sentence(cli, "labels.csv", "postive", "positive")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small tmpfs needs root")
+@pytest.mark.parametrize("command", ["export", "score"])
+def test_a_full_disk_leaves_nothing_half_written(drafted: Any, tmp_path: Path, command: str) -> None:
+    whole, tiny = tmp_path / "whole", tmp_path / "tiny"
+    assert drafted.on_lot("export", "--format", "jsonl", "--out", whole) == 0
+    tiny.mkdir()
+    size = "16k" if command == "export" else "40k"
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(tiny)], check=False)  # noqa: S603, S607
+    if mounted.returncode:
+        pytest.skip("this machine does not let tests mount a tmpfs")
+    try:
+        if command == "export":
+            assert drafted.on_lot("export", "--format", "jsonl", "--out", tiny / "out") == 2
+        else:
+            boxes = ["--labels", whole / "boxes.jsonl", "--gold", whole / "boxes.jsonl"]
+            assert drafted("score", "--task", "boxes", *boxes, "--out", tiny / "out") == 2
+        assert_one_sentence(drafted, "no space left")
+        assert [path for path in tiny.rglob("*") if path.is_file()] == []
+    finally:
+        subprocess.run(["umount", str(tiny)], check=True)  # noqa: S603, S607
