@@ -109,8 +109,7 @@ def _incomplete(kind: Kind, items: int, unlabelled: Sequence[str]) -> tuple[Crit
 
 
 def _ordered(terms: Terms) -> list[Kind]:
-    profiles = {Kind.IMAGE: terms.acceptance.image, Kind.TEXT: terms.acceptance.text, Kind.VIDEO: terms.acceptance.video}
-    return [kind for kind, profile in profiles.items() if profile is not None]
+    return [kind for kind in Kind if kind.value in terms.acceptance.profiles]
 
 
 def _judge_one(demand: Demand, case: Case, findings: _Findings) -> None:

@@ -81,11 +81,7 @@ def _recall_bound(found: list[ClassRates]) -> Interval | None:
 
 def confidence(demand: Demand, terms: Terms) -> float:
     """Return the confidence that the terms ask for in the demand's kind."""
-    profiles = {Kind.IMAGE: terms.acceptance.image, Kind.TEXT: terms.acceptance.text, Kind.VIDEO: terms.acceptance.video}
-    profile = profiles[demand.kind]
-    if profile is None:
-        raise ValueError(f"{demand.name} is demanded by a profile that is null")
-    return profile.bound.confidence
+    return terms.acceptance.profiles[demand.kind.value].bound.confidence
 
 
 def best_case(demand: Demand, scores: Mapping[Task, Score]) -> float | None:

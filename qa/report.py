@@ -7,7 +7,6 @@ import datetime
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 import jinja2
@@ -15,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from markupsafe import Markup, escape
 
-from contract.files import write_bytes
 from contract.labelset import LabelSet
 from contract.scores import BoxScore, EventScore, KeyframeScore, Score, SentimentScore, ShotScore
 from contract.tables import Kind, State, Task
@@ -63,15 +61,6 @@ class ReportInput:
     texts: Mapping[str, str] = field(default_factory=dict)
     notice: Words | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
-
-
-def write_report(path: Path, report: ReportInput) -> None:
-    """Put the report at `path`, whole or not at all.
-
-    Raises:
-        StorageError: the disk is full or the folder may not be written.
-    """
-    write_bytes(path, render(report).encode())
 
 
 def render(report: ReportInput) -> str:

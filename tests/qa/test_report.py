@@ -17,7 +17,7 @@ from contract.tables import ITEMS, KIND_OF_TASK, REJECTS, SCHEMAS, STATES, Kind,
 from contract.terms import Terms, load_terms
 from contract.verdict import Criterion, Outcome, Pins, Verdict
 from qa import defaults
-from qa.report import ReportInput, render, write_report
+from qa.report import ReportInput, render
 from qa.score import score_boxes, score_events, score_keyframes, score_sentiments, score_shots
 from qa.wording import WORDS, Words
 
@@ -354,10 +354,3 @@ def test_many_defects_keep_the_page_small(tmp_path: Path) -> None:
     assert page.count("image") == 12
     assert "600" in page.text
     assert len(html.encode()) < 3_000_000
-
-
-def test_the_report_is_written_as_rendered(report: ReportInput, tmp_path: Path, html: str) -> None:
-    path = tmp_path / "scores" / "1" / "report.html"
-    write_report(path, report)
-    assert path.read_text(encoding="utf-8") == html
-    assert [entry.name for entry in path.parent.iterdir()] == ["report.html"]
