@@ -30,6 +30,7 @@ OWNERS = {
     "ray": {"serving"},
     "fastapi": {"serving"},
     "httpx": {"serving"},
+    "numba": {"contract"},
     "scipy": {"qa"},
     "matplotlib": {"qa"},
     "jinja2": {"qa"},
