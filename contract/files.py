@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from contract.errors import LabelsError, StorageError
+from contract.errors import LabelsError, StageError, StorageError
 
 _CHUNK_BYTES = 1 << 20
 _STORAGE_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
@@ -81,6 +81,24 @@ def write_bytes(path: Path, data: bytes) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def write_once(path: Path, data: bytes) -> None:
+    """Put `data` at `path` as a whole, unless something stands there already: of two writers one wins.
+
+    Raises:
+        StageError: `path` exists.
+        StorageError: the disk is full or the folder may not be written.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    write_bytes(draft, data)
+    try:
+        with storage_errors(path):
+            os.link(draft, path)
+    except FileExistsError as error:
+        raise StageError(f"{path}: exists already; another command was quicker, so run this one again") from error
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def write_together(folder: Path, files: Mapping[str, bytes]) -> None:

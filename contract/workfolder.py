@@ -4,6 +4,8 @@ work/<contract>/contract.yaml, contract.json
 work/<contract>/lots/<lot>/manifest.parquet, rejects.parquet, texts.parquet, receipt.json
     .../drafts/<run>/shard-00007.parquet, receipt-00007.json, run.json
     .../submissions/<n>/   .../gold/<version>/   .../scores/<n>/   .../verdicts/<n>.json
+    .../life/0001-sealed.json   .../samples/<n>.json
+work/<contract>/settlements/<n>.json
 """
 
 from dataclasses import dataclass
@@ -63,6 +65,16 @@ class LotFolder:
         """One numbered file a verdict."""
         return self.root / "verdicts"
 
+    @property
+    def life(self) -> Path:
+        """One numbered file an event."""
+        return self.root / "life"
+
+    @property
+    def samples(self) -> Path:
+        """One numbered file a sample or its extension."""
+        return self.root / "samples"
+
     def require(self) -> "LotFolder":
         """Return this folder if intake has signed it off.
 
@@ -83,6 +95,12 @@ def lot_folder(work: Path, contract: str, lot: str) -> LotFolder:
     if not lot or lot in {".", ".."} or not all(character.isalnum() or character in "._-" for character in lot):
         raise StageError(f"lot name {lot!r} may hold letters, digits, '.', '_' and '-' only")
     return LotFolder(work / contract / "lots" / lot)
+
+
+def lot_names(work: Path, contract: str) -> list[str]:
+    """Return the lots of `contract` that intake has signed off, in order."""
+    base = work / contract / "lots"
+    return sorted(path.parent.name for path in base.glob("*/receipt.json")) if base.is_dir() else []
 
 
 def numbers(folder: Path) -> list[int]:

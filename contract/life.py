@@ -1,0 +1,406 @@
+"""The life of a lot: a state machine whose state is nothing but what its events add up to.
+
+    open -> sealed -> checked (or returned) -> sampled -> gold_check -> accepted, rejected or extended
+    extended -> (sample extended, more gold) -> verdict     rejected -> sealed: rework k of K, with a fresh sample
+    accepted, rejected, extended -> disputed -> verdict     accepted -> settled
+
+What does not follow is refused in one sentence. A verdict on an earlier submission, or one reached again after the lot was
+accepted or rejected, is kept on record and moves nothing: only a dispute changes the verdict that stands.
+"""
+
+import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from types import MappingProxyType
+from typing import Final
+
+from contract.errors import StageError
+from contract.lifeevents import (
+    Checked,
+    Committed,
+    Disputed,
+    Drawn,
+    Event,
+    Extended,
+    GoldSealed,
+    Judged,
+    Resolved,
+    Returned,
+    Sealed,
+    Settled,
+)
+from contract.terms import Deadline, Terms
+from contract.verdict import Outcome
+
+
+class Phase(str, Enum):
+    """Where a lot stands."""
+
+    OPEN = "open"  # nothing was sealed
+    SEALED = "sealed"  # the automatic checks are due
+    RETURNED = "returned"  # incomplete: to be completed, which is no rework
+    CHECKED = "checked"
+    SAMPLED = "sampled"
+    GOLD_CHECK = "gold_check"  # gold came in for the submission
+    EXTENDED = "extended"  # the verdict asks for a larger sample
+    REJECTED = "rejected"
+    ACCEPTED = "accepted"
+    DISPUTED = "disputed"
+    SETTLED = "settled"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What of the terms decides which step may follow."""
+
+    max_rounds: int
+    fresh_sample: bool
+    full: bool  # every item is checked, so that nothing is drawn
+    dispute_workdays: int
+    deadline: Deadline
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The verdict that stands; `first` is when the submission was first judged, from which the dispute's days count."""
+
+    number: int
+    sha256: str
+    outcome: Outcome
+    submission: int
+    gold: int
+    sample: int | None
+    time: datetime.datetime
+    first: datetime.datetime
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """The last sealing of a round, and the day of the rejection that the round answers (None for the first delivery)."""
+
+    round: int
+    submission: int
+    sealed: datetime.datetime
+    rejected: datetime.datetime | None
+
+
+@dataclass(frozen=True)
+class Life:
+    """The state of a lot.
+
+    `commitments` are those not yet used by a draw, party -> digest, and `bound` those of them that were published before the
+    present submission was sealed; `judged` are the verdicts that stood, the newest last.
+    """
+
+    phase: Phase = Phase.OPEN
+    events: int = 0
+    head: str | None = None
+    round: int = 0
+    submission: int | None = None
+    seal: str | None = None
+    submissions: frozenset[int] = frozenset()
+    golds: frozenset[int] = frozenset()
+    commitments: Mapping[str, str] = field(default_factory=dict)
+    bound: Mapping[str, str] = field(default_factory=dict)
+    draws: int = 0
+    sample: int | None = None
+    judged: tuple[Standing, ...] = ()
+    contested: frozenset[str] = frozenset()
+    ruled: frozenset[str] = frozenset()
+    deliveries: tuple[Delivery, ...] = ()
+    returns: int = 0
+    statement: int | None = None
+
+    @property
+    def standing(self) -> Standing | None:
+        """The verdict that stands for the present submission, if there is one."""
+        last = self.judged[-1] if self.judged else None
+        return last if last and last.submission == self.submission else None
+
+
+def rules_of(terms: Terms) -> Rules:
+    """Return the rules that `terms` set."""
+    acceptance = terms.acceptance
+    return Rules(
+        max_rounds=acceptance.rework.max_rounds,
+        fresh_sample=acceptance.rework.fresh_sample,
+        full=acceptance.sampling.draw == "full",
+        dispute_workdays=acceptance.gold.dispute_workdays,
+        deadline=terms.deadline,
+    )
+
+
+def replay(events: Iterable[tuple[Event, str]], rules: Rules, *, lot: str) -> Life:
+    """Return the state that `events`, each with its digest, add up to.
+
+    Raises:
+        StageError: an event could not follow the ones before it.
+    """
+    life = Life()
+    for event, sha256 in events:
+        life = step(life, event, sha256, rules=rules, lot=lot)
+    return life
+
+
+def step(life: Life, event: Event, sha256: str, *, rules: Rules, lot: str) -> Life:
+    """Return the state after `event`, whose digest is `sha256`.
+
+    Raises:
+        StageError: it may not follow; the sentence names the state and what is possible.
+    """
+    why = _chain_problem(life, event) or blocked(event.event, life, rules, at=event.time) or _detail_problem(event, life)
+    if why:
+        raise StageError(
+            f"lot {lot!r} is {describe(life, rules)}: {why}; possible now: {', '.join(may_follow(life, rules))}"
+        )
+    return replace(_moved(life, event, rules), events=life.events + 1, head=sha256)
+
+
+def describe(life: Life, rules: Rules) -> str:
+    """Return phase and round in words, for example 'rejected (round 1 of 2)'."""
+    return f"{life.phase.value} (round {life.round} of {rules.max_rounds})" if life.round else life.phase.value
+
+
+_MAY_SEAL: Final = frozenset({Phase.OPEN, Phase.SEALED, Phase.RETURNED, Phase.CHECKED, Phase.REJECTED})
+_UNDER_JUDGEMENT: Final = frozenset({Phase.RETURNED, Phase.CHECKED, Phase.SAMPLED, Phase.GOLD_CHECK, Phase.EXTENDED})
+_PHASES: Final = MappingProxyType(
+    {
+        "committed": frozenset({Phase.OPEN, Phase.RETURNED, Phase.REJECTED}),
+        "sealed": _MAY_SEAL,
+        "checked": frozenset({Phase.SEALED, Phase.RETURNED}),
+        "returned": _MAY_SEAL,
+        "gold": frozenset(Phase) - {Phase.SETTLED},
+        "drawn": frozenset({Phase.CHECKED, Phase.GOLD_CHECK, Phase.EXTENDED}),
+        "extended": frozenset({Phase.SAMPLED, Phase.GOLD_CHECK, Phase.EXTENDED}),
+        "judged": frozenset(Phase) - {Phase.OPEN, Phase.SEALED},
+        "disputed": frozenset({Phase.EXTENDED, Phase.REJECTED, Phase.ACCEPTED}),
+        "resolved": frozenset({Phase.DISPUTED}),
+        "settled": frozenset({Phase.ACCEPTED}),
+    }
+)
+_WORDS: Final = MappingProxyType(
+    {
+        "committed": "a commitment (goldgate sample commit)",
+        "sealed": "a submission (goldgate import --as submission)",
+        "gold": "gold (goldgate import --as gold)",
+        "drawn": "a draw (goldgate sample draw)",
+        "extended": "a larger sample (goldgate sample extend)",
+        "judged": "a verdict (goldgate accept)",
+        "disputed": "a dispute (goldgate dispute open)",
+        "resolved": "the arbiter's ruling (goldgate dispute resolve)",
+        "settled": "settlement (goldgate settle)",
+    }
+)
+
+
+def may_follow(life: Life, rules: Rules) -> list[str]:
+    """Return, in words, what people may do next; the settled lot has nothing left but to be read."""
+    found = [words for kind, words in _WORDS.items() if not blocked(kind, life, rules)]
+    return found or ["nothing more"]
+
+
+def blocked(kind: str, life: Life, rules: Rules, *, at: datetime.datetime | None = None) -> str | None:
+    """Return why no event of `kind` may follow, or None; `at` is when, where time matters."""
+    if life.phase not in _PHASES[kind]:
+        return f"{_WORDS.get(kind, 'that step')} does not follow"
+    exhausted = life.phase is Phase.REJECTED and life.round >= rules.max_rounds
+    if kind in ("committed", "sealed", "returned") and exhausted:
+        return (
+            f"all {rules.max_rounds} rounds of rework are used; what remains is the inspection of every item at the "
+            "vendor's cost, or the end of the contract, as its terms say"
+        )
+    reason = {"committed": _no_commitment, "sealed": _no_seal, "drawn": _no_draw, "extended": _no_sample}.get(kind)
+    if reason and (why := reason(life, rules)):
+        return why
+    if kind == "judged" and not (life.golds and life.submissions):
+        return "there is no gold yet to judge by"
+    if kind == "disputed":
+        return _no_dispute(life, rules, at)
+    return None
+
+
+def _no_commitment(life: Life, rules: Rules) -> str | None:
+    if rules.full:
+        return "the terms check every item, so that nothing is drawn"
+    return "both parties have published their commitments" if len(life.commitments) == 2 else None
+
+
+def _no_seal(life: Life, rules: Rules) -> str | None:
+    # With both nonces committed they may have been shown to the other side, who would then know the sample.
+    if life.phase is Phase.CHECKED and len(life.bound) == 2:
+        return "the submission is complete and both nonces are committed, so that the draw comes next"
+    return None
+
+
+def _no_draw(life: Life, rules: Rules) -> str | None:
+    if life.sample is not None:
+        return f"sample {life.sample} is in force"
+    if not rules.full and len(life.bound) < 2:
+        return "no draw is possible without both parties' commitments from before the submission was sealed"
+    return None
+
+
+def _no_sample(life: Life, rules: Rules) -> str | None:
+    return "there is no sample to extend" if life.sample is None else None
+
+
+def _no_dispute(life: Life, rules: Rules, at: datetime.datetime | None) -> str | None:
+    if life.standing is None:
+        return "there is no verdict to contest"
+    last = workdays_after(rules.deadline, life.standing.first.date(), rules.dispute_workdays)
+    if at is not None and at.date() > last:
+        return f"gold could be contested until {last}, {rules.dispute_workdays} working days after the verdict"
+    return None
+
+
+def workdays_after(deadline: Deadline, day: datetime.date, days: int) -> datetime.date:
+    """Return the `days`-th working day after `day` by the calendar of the terms; `day` itself for 0."""
+    while days > 0:
+        day += datetime.timedelta(days=1)
+        days -= deadline.is_workday(day)
+    return day
+
+
+def _chain_problem(life: Life, event: Event) -> str | None:
+    if event.number != life.events + 1:
+        return f"event {event.number} stands where event {life.events + 1} is due: one is missing or out of order"
+    if event.previous_sha256 != life.head:
+        return f"event {event.number} does not follow the event before it: one of them was changed"
+    return None
+
+
+def _detail_problem(event: Event, life: Life) -> str | None:
+    """Return what of the event itself does not fit, or None."""
+    if isinstance(event, Committed):
+        if event.party in life.commitments:
+            return f"the {event.party} has published its commitment"
+        return "both commitments are the same" if event.commitment in life.commitments.values() else None
+    if isinstance(event, Sealed):
+        return _seal_problem(event, life)
+    if isinstance(event, GoldSealed):
+        return f"gold {event.gold} is on record" if event.gold in life.golds else None
+    if isinstance(event, Checked | Drawn) and event.submission != life.submission:
+        return f"submission {event.submission} is not the present one, which is {life.submission}"
+    if isinstance(event, Extended) and event.extends != life.sample:
+        return f"sample {event.extends} is not the one in force, which is {life.sample}"
+    if isinstance(event, Judged):
+        return _verdict_problem(event, life)
+    return _dispute_problem(event, life)
+
+
+def _seal_problem(event: Sealed, life: Life) -> str | None:
+    if event.submission in life.submissions:
+        return f"submission {event.submission} is on record"
+    due = life.round + (life.phase is Phase.REJECTED)
+    return f"round {due} is due, not {event.round}" if event.round != due else None
+
+
+def _verdict_problem(event: Judged, life: Life) -> str | None:
+    if event.submission not in life.submissions:
+        return f"submission {event.submission} was not sealed on record; import it again"
+    if event.gold not in life.golds:
+        return f"gold {event.gold} was not sealed on record; import it again"
+    return None
+
+
+def _dispute_problem(event: Event, life: Life) -> str | None:
+    standing = life.standing
+    if isinstance(event, Disputed | Resolved | Settled) and (standing is None or event.verdict != standing.number):
+        return f"verdict {event.verdict} is not the one that stands, which is {standing.number if standing else 'none'}"
+    if isinstance(event, Disputed) and (again := sorted(life.ruled & set(event.items))):
+        return f"the arbiter has ruled on {', '.join(again[:3])}"
+    if isinstance(event, Resolved) and standing:
+        if event.gold not in life.golds:
+            return f"gold {event.gold} was not sealed on record; import it again"
+        if event.new_verdict is None and (event.outcome, event.gold) != (standing.outcome, standing.gold):
+            return "gold and outcome cannot change without a new verdict"
+    return None
+
+
+def _moved(life: Life, event: Event, rules: Rules) -> Life:
+    """Return the state after a legal event."""
+    if isinstance(event, Committed):
+        return replace(life, commitments={**life.commitments, event.party: event.commitment})
+    if isinstance(event, Sealed):
+        return _after_seal(life, event, rules)
+    if isinstance(event, Checked):
+        complete = Phase.SAMPLED if life.sample is not None else Phase.CHECKED
+        return replace(life, phase=Phase.RETURNED if event.unlabelled else complete)
+    if isinstance(event, Returned):
+        return replace(life, returns=life.returns + 1)
+    if isinstance(event, GoldSealed):
+        awaited = life.phase in {Phase.CHECKED, Phase.SAMPLED, Phase.EXTENDED}
+        return replace(life, golds=life.golds | {event.gold}, phase=Phase.GOLD_CHECK if awaited else life.phase)
+    if isinstance(event, Drawn):
+        # The nonces of a draw were shown, so that they cannot serve for another.
+        phase = Phase.GOLD_CHECK if life.phase is Phase.GOLD_CHECK else Phase.SAMPLED
+        return replace(life, phase=phase, sample=event.sample, draws=life.draws + 1, commitments={}, bound={})
+    if isinstance(event, Extended):
+        return replace(life, phase=Phase.SAMPLED, sample=event.sample)
+    if isinstance(event, Judged):
+        return _after_verdict(life, event)
+    return _after_dispute(life, event)
+
+
+def _after_seal(life: Life, event: Sealed, rules: Rules) -> Life:
+    answers = life.standing.time if life.phase is Phase.REJECTED and life.standing else None
+    if life.deliveries and life.deliveries[-1].round == event.round:
+        answers = life.deliveries[-1].rejected
+    delivery = Delivery(event.round, event.submission, event.time, answers)
+    kept = tuple(each for each in life.deliveries if each.round != event.round)
+    return replace(
+        life,
+        phase=Phase.SEALED,
+        round=event.round,
+        submission=event.submission,
+        seal=event.seal,
+        submissions=life.submissions | {event.submission},
+        bound=life.commitments,
+        sample=None if rules.fresh_sample else life.sample,
+        contested=frozenset(),
+        ruled=frozenset(),
+        deliveries=(*kept, delivery),
+    )
+
+
+def _phase_of(outcome: Outcome, life: Life) -> Phase:
+    if outcome is Outcome.EXTEND:
+        return Phase.RETURNED if life.phase is Phase.RETURNED else Phase.EXTENDED
+    return Phase.ACCEPTED if outcome is Outcome.ACCEPT else Phase.REJECTED
+
+
+def _after_verdict(life: Life, event: Judged) -> Life:
+    if event.submission != life.submission or life.phase not in _UNDER_JUDGEMENT:
+        return life
+    first = life.standing.first if life.standing else event.time
+    standing = Standing(
+        event.verdict, event.verdict_sha256, event.outcome, event.submission, event.gold, event.sample, event.time, first
+    )
+    return replace(life, phase=_phase_of(event.outcome, life), judged=(*life.judged, standing))
+
+
+def _after_dispute(life: Life, event: Event) -> Life:
+    if isinstance(event, Disputed):
+        return replace(life, phase=Phase.DISPUTED, contested=frozenset(event.items))
+    if isinstance(event, Settled):
+        return replace(life, phase=Phase.SETTLED, statement=event.statement)
+    if not isinstance(event, Resolved) or life.standing is None:
+        return life
+    ruled = replace(
+        life,
+        phase=_phase_of(event.outcome, life),
+        contested=frozenset(),
+        ruled=life.ruled | life.contested,
+    )
+    if event.new_verdict is None:
+        return ruled
+    standing = replace(
+        life.standing,
+        number=event.new_verdict,
+        sha256=event.verdict_sha256,
+        outcome=event.outcome,
+        gold=event.gold,
+        time=event.time,
+    )
+    return replace(ruled, judged=(*life.judged, standing))
