@@ -8,11 +8,8 @@ What does not follow is refused in one sentence. A verdict on an earlier submiss
 accepted or rejected, is kept on record and moves nothing: only a dispute changes the verdict that stands.
 """
 
-import datetime
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from enum import Enum
-from types import MappingProxyType
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 from contract.errors import StageError
@@ -30,105 +27,11 @@ from contract.lifeevents import (
     Sealed,
     Settled,
 )
-from contract.terms import Deadline, Terms
+from contract.liferules import blocked, describe, may_follow
+from contract.lifestate import Delivery, Life, Phase, Rules, Standing
 from contract.verdict import Outcome
 
-
-class Phase(str, Enum):
-    """Where a lot stands."""
-
-    OPEN = "open"  # nothing was sealed
-    SEALED = "sealed"  # the automatic checks are due
-    RETURNED = "returned"  # incomplete: to be completed, which is no rework
-    CHECKED = "checked"
-    SAMPLED = "sampled"
-    GOLD_CHECK = "gold_check"  # gold came in for the submission
-    EXTENDED = "extended"  # the verdict asks for a larger sample
-    REJECTED = "rejected"
-    ACCEPTED = "accepted"
-    DISPUTED = "disputed"
-    SETTLED = "settled"
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What of the terms decides which step may follow."""
-
-    max_rounds: int
-    fresh_sample: bool
-    full: bool  # every item is checked, so that nothing is drawn
-    dispute_workdays: int
-    deadline: Deadline
-
-
-@dataclass(frozen=True)
-class Standing:
-    """The verdict that stands; `first` is when the submission was first judged, from which the dispute's days count."""
-
-    number: int
-    sha256: str
-    outcome: Outcome
-    submission: int
-    gold: int
-    sample: int | None
-    time: datetime.datetime
-    first: datetime.datetime
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """The last sealing of a round, and the day of the rejection that the round answers (None for the first delivery)."""
-
-    round: int
-    submission: int
-    sealed: datetime.datetime
-    rejected: datetime.datetime | None
-
-
-@dataclass(frozen=True)
-class Life:
-    """The state of a lot.
-
-    `commitments` are those not yet used by a draw, party -> digest, and `bound` those of them that were published before the
-    present submission was sealed; `judged` are the verdicts that stood, the newest last.
-    """
-
-    phase: Phase = Phase.OPEN
-    events: int = 0
-    head: str | None = None
-    round: int = 0
-    submission: int | None = None
-    seal: str | None = None
-    submissions: frozenset[int] = frozenset()
-    golds: frozenset[int] = frozenset()
-    commitments: Mapping[str, str] = field(default_factory=dict)
-    bound: Mapping[str, str] = field(default_factory=dict)
-    draws: int = 0
-    sample: int | None = None
-    judged: tuple[Standing, ...] = ()
-    contested: frozenset[str] = frozenset()
-    ruled: frozenset[str] = frozenset()
-    deliveries: tuple[Delivery, ...] = ()
-    returns: int = 0
-    statement: int | None = None
-
-    @property
-    def standing(self) -> Standing | None:
-        """The verdict that stands for the present submission, if there is one."""
-        last = self.judged[-1] if self.judged else None
-        return last if last and last.submission == self.submission else None
-
-
-def rules_of(terms: Terms) -> Rules:
-    """Return the rules that `terms` set."""
-    acceptance = terms.acceptance
-    return Rules(
-        max_rounds=acceptance.rework.max_rounds,
-        fresh_sample=acceptance.rework.fresh_sample,
-        full=acceptance.sampling.draw == "full",
-        dispute_workdays=acceptance.gold.dispute_workdays,
-        deadline=terms.deadline,
-    )
+_UNDER_JUDGEMENT: Final = frozenset({Phase.RETURNED, Phase.CHECKED, Phase.SAMPLED, Phase.GOLD_CHECK, Phase.EXTENDED})
 
 
 def replay(events: Iterable[tuple[Event, str]], rules: Rules, *, lot: str) -> Life:
@@ -155,111 +58,6 @@ def step(life: Life, event: Event, sha256: str, *, rules: Rules, lot: str) -> Li
             f"lot {lot!r} is {describe(life, rules)}: {why}; possible now: {', '.join(may_follow(life, rules))}"
         )
     return replace(_moved(life, event, rules), events=life.events + 1, head=sha256)
-
-
-def describe(life: Life, rules: Rules) -> str:
-    """Return phase and round in words, for example 'rejected (round 1 of 2)'."""
-    return f"{life.phase.value} (round {life.round} of {rules.max_rounds})" if life.round else life.phase.value
-
-
-_MAY_SEAL: Final = frozenset({Phase.OPEN, Phase.SEALED, Phase.RETURNED, Phase.CHECKED, Phase.REJECTED})
-_UNDER_JUDGEMENT: Final = frozenset({Phase.RETURNED, Phase.CHECKED, Phase.SAMPLED, Phase.GOLD_CHECK, Phase.EXTENDED})
-_PHASES: Final = MappingProxyType(
-    {
-        "committed": frozenset({Phase.OPEN, Phase.RETURNED, Phase.REJECTED}),
-        "sealed": _MAY_SEAL,
-        "checked": frozenset({Phase.SEALED, Phase.RETURNED}),
-        "returned": _MAY_SEAL,
-        "gold": frozenset(Phase) - {Phase.SETTLED},
-        "drawn": frozenset({Phase.CHECKED, Phase.GOLD_CHECK, Phase.EXTENDED}),
-        "extended": frozenset({Phase.SAMPLED, Phase.GOLD_CHECK, Phase.EXTENDED}),
-        "judged": frozenset(Phase) - {Phase.OPEN, Phase.SEALED},
-        "disputed": frozenset({Phase.EXTENDED, Phase.REJECTED, Phase.ACCEPTED}),
-        "resolved": frozenset({Phase.DISPUTED}),
-        "settled": frozenset({Phase.ACCEPTED}),
-    }
-)
-_WORDS: Final = MappingProxyType(
-    {
-        "committed": "a commitment (goldgate sample commit)",
-        "sealed": "a submission (goldgate import --as submission)",
-        "gold": "gold (goldgate import --as gold)",
-        "drawn": "a draw (goldgate sample draw)",
-        "extended": "a larger sample (goldgate sample extend)",
-        "judged": "a verdict (goldgate accept)",
-        "disputed": "a dispute (goldgate dispute open)",
-        "resolved": "the arbiter's ruling (goldgate dispute resolve)",
-        "settled": "settlement (goldgate settle)",
-    }
-)
-
-
-def may_follow(life: Life, rules: Rules) -> list[str]:
-    """Return, in words, what people may do next; the settled lot has nothing left but to be read."""
-    found = [words for kind, words in _WORDS.items() if not blocked(kind, life, rules)]
-    return found or ["nothing more"]
-
-
-def blocked(kind: str, life: Life, rules: Rules, *, at: datetime.datetime | None = None) -> str | None:
-    """Return why no event of `kind` may follow, or None; `at` is when, where time matters."""
-    if life.phase not in _PHASES[kind]:
-        return f"{_WORDS.get(kind, 'that step')} does not follow"
-    exhausted = life.phase is Phase.REJECTED and life.round >= rules.max_rounds
-    if kind in ("committed", "sealed", "returned") and exhausted:
-        return (
-            f"all {rules.max_rounds} rounds of rework are used; what remains is the inspection of every item at the "
-            "vendor's cost, or the end of the contract, as its terms say"
-        )
-    reason = {"committed": _no_commitment, "sealed": _no_seal, "drawn": _no_draw, "extended": _no_sample}.get(kind)
-    if reason and (why := reason(life, rules)):
-        return why
-    if kind == "judged" and not (life.golds and life.submissions):
-        return "there is no gold yet to judge by"
-    if kind == "disputed":
-        return _no_dispute(life, rules, at)
-    return None
-
-
-def _no_commitment(life: Life, rules: Rules) -> str | None:
-    if rules.full:
-        return "the terms check every item, so that nothing is drawn"
-    return "both parties have published their commitments" if len(life.commitments) == 2 else None
-
-
-def _no_seal(life: Life, rules: Rules) -> str | None:
-    # With both nonces committed they may have been shown to the other side, who would then know the sample.
-    if life.phase is Phase.CHECKED and len(life.bound) == 2:
-        return "the submission is complete and both nonces are committed, so that the draw comes next"
-    return None
-
-
-def _no_draw(life: Life, rules: Rules) -> str | None:
-    if life.sample is not None:
-        return f"sample {life.sample} is in force"
-    if not rules.full and len(life.bound) < 2:
-        return "no draw is possible without both parties' commitments from before the submission was sealed"
-    return None
-
-
-def _no_sample(life: Life, rules: Rules) -> str | None:
-    return "there is no sample to extend" if life.sample is None else None
-
-
-def _no_dispute(life: Life, rules: Rules, at: datetime.datetime | None) -> str | None:
-    if life.standing is None:
-        return "there is no verdict to contest"
-    last = workdays_after(rules.deadline, life.standing.first.date(), rules.dispute_workdays)
-    if at is not None and at.date() > last:
-        return f"gold could be contested until {last}, {rules.dispute_workdays} working days after the verdict"
-    return None
-
-
-def workdays_after(deadline: Deadline, day: datetime.date, days: int) -> datetime.date:
-    """Return the `days`-th working day after `day` by the calendar of the terms; `day` itself for 0."""
-    while days > 0:
-        day += datetime.timedelta(days=1)
-        days -= deadline.is_workday(day)
-    return day
 
 
 def _chain_problem(life: Life, event: Event) -> str | None:

@@ -15,8 +15,9 @@ from pydantic import ValidationError
 
 from contract.errors import StageError
 from contract.files import json_bytes, read_json, sha256_json, write_once
-from contract.life import Life, Rules, replay, step
+from contract.life import replay, step
 from contract.lifeevents import EVENT, Event
+from contract.lifestate import Life, Rules
 from contract.workfolder import LotFolder
 
 
