@@ -1,7 +1,7 @@
 """Limits of shares: binomial, finite lot, and ratios of sums over clusters.
 
 Every function returns (lower, upper). One-sided limits hold each with `confidence`; two-sided ones together.
-Sources: Clopper and Pearson 1934; Wilson 1927; Brown, Cai and DasGupta 2001 (Jeffreys);
+Sources: Clopper and Pearson 1934; Wilson 1927; Brown, Cai and DasGupta 2001 (Jeffreys); Lancaster 1961 (mid-P);
 Korn and Graubard 1998 (clustered shares); Cochran 1977, section 6 (ratio estimator) and 2.6 (finite lot).
 """
 
@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import optimize, special, stats
 
 Sides = Literal["one", "two"]
 Limits = tuple[float, float]
@@ -56,6 +56,21 @@ def jeffreys(correct: int, n: int, *, confidence: float, sides: Sides = "one") -
     tail = _tail(confidence, sides)
     shape = (correct + 0.5, n - correct + 0.5)
     return float(special.betaincinv(*shape, tail)), float(special.betaincinv(*shape, 1 - tail))
+
+
+def mid_p(correct: int, n: int, *, confidence: float, sides: Sides = "one") -> Limits:
+    """Limits where half the probability of what was seen counts as more extreme: shorter than the exact, not guaranteed."""
+    _check_counts(correct, n)
+    tail = _tail(confidence, sides)
+
+    def more(share: float) -> float:  # P(X > correct) + P(X = correct) / 2
+        at_least = float(special.bdtrc(correct - 1, n, share)) if correct else 1.0
+        beyond = float(special.bdtrc(correct, n, share)) if correct < n else 0.0
+        return (at_least + beyond) / 2
+
+    lower = 0.0 if correct == 0 else optimize.brentq(lambda share: more(share) - tail, 0.0, 1.0, xtol=1e-14)
+    upper = 1.0 if correct == n else optimize.brentq(lambda share: more(share) - (1 - tail), 0.0, 1.0, xtol=1e-14)
+    return float(lower), float(upper)
 
 
 def _check_counts(correct: int, n: int) -> None:

@@ -14,6 +14,7 @@ from qa.bounds import (
     finite_lot,
     jeffreys,
     korn_graubard,
+    mid_p,
     ratio,
     wilson,
 )
@@ -62,6 +63,34 @@ def test_one_sided_lower_limit(correct: int, n: int) -> None:
 @pytest.mark.parametrize(("correct", "n", "lower"), [(29, 29, 0.914667), (184, 200, 0.882554), (462, 500, 0.902144)])
 def test_one_sided_wilson(correct: int, n: int, lower: float) -> None:
     assert wilson(correct, n, confidence=0.95)[0] == pytest.approx(lower, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("correct", "limits"),
+    [(0, (0, 0.25886)), (1, (0.00500, 0.40347)), (5, (0.21201, 0.78799)), (9, (0.59653, 0.99500)), (10, (0.74114, 1))],
+)
+def test_two_sided_mid_p(correct: int, limits: tuple[float, float]) -> None:
+    assert mid_p(correct, 10, confidence=0.95, sides="two") == pytest.approx(limits, abs=1e-5)
+
+
+@given(st.integers(1, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_mid_p_halves_what_was_seen_and_lies_within_the_exact_limits(case: tuple[int, int]) -> None:
+    correct, n = case
+    lower, upper = mid_p(correct, n, confidence=0.9)
+    exact = clopper_pearson(correct, n, confidence=0.9)
+    assert exact[0] <= lower <= correct / n <= upper <= exact[1]
+    if correct:
+        more = stats.binom.sf(correct, n, lower) + stats.binom.pmf(correct, n, lower) / 2
+        assert more == pytest.approx(0.1, abs=1e-9)
+    if correct < n:
+        fewer = stats.binom.cdf(correct - 1, n, upper) + stats.binom.pmf(correct, n, upper) / 2
+        assert fewer == pytest.approx(0.1, abs=1e-9)
+
+
+def test_four_thousand_items_at_ninety_six_per_cent_do_not_prove_it() -> None:
+    assert clopper_pearson(3840, 4000, confidence=0.95)[0] == pytest.approx(0.9545, abs=5e-5)
+    assert clopper_pearson(3861, 4000, confidence=0.95)[0] >= 0.96
+    assert clopper_pearson(3860, 4000, confidence=0.95)[0] < 0.96
 
 
 @given(st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
