@@ -7,7 +7,10 @@ on a tie; crowd and out-of-size gold only where no other will do, and such match
 crowd gold takes any number and is measured by the share of the detection inside it.
 """
 
-import math
+import itertools
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,16 +19,16 @@ from numpy.typing import NDArray
 
 from contract.scores import CocoCurves, CocoFigures
 from qa.boxes import BoxColumns
-from qa.iou import iou_of_pairs, share_inside
-from qa.matching import Indices, Mask, pairs_within
+from qa.coco_curves import draw_curves
+from qa.coco_match import AREAS, IOU_THRESHOLDS, MAX_DETECTIONS, Detections, Fates, Gold, count_labels, match_images
+from qa.stable_sort import ascends, descending_keys, order_of_groups
 
-IOU_THRESHOLDS: Final = np.linspace(0.5, 0.95, 10)
 RECALL_POINTS: Final = np.linspace(0.0, 1.0, 101)
-MAX_DETECTIONS: Final = (1, 10, 100)
-AREAS: Final = ((0.0, 1e10), (0.0, 32.0**2), (32.0**2, 96.0**2), (96.0**2, 1e10))  # all, small, medium, large
-_NEARLY_ONE: Final = 1 - 1e-10
+_CHUNKS_A_THREAD: Final = 4
+_DETECTIONS_WORTH_A_THREAD: Final = 20_000
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -41,15 +44,38 @@ class CocoArrays:
 
 
 @dataclass(frozen=True)
-class _Verdicts:
-    """What became of each detection, shape (sizes, thresholds, detections); what is neither is ignored."""
+class GoldIndex:
+    """Gold made ready once, for any number of submissions.
 
-    true: Mask
-    false: Mask
+    columns: the gold by image and class; positives: gold that counts, shape (classes, sizes).
+    """
+
+    columns: Gold
+    positives: Ints
+
+
+def index(gold: BoxColumns, *, classes: int) -> GoldIndex:
+    """Return `gold` ready to be evaluated against; its `image` numbers give the order of images."""
+    order = np.lexsort((gold.label, gold.image))
+    ignored = np.stack([gold.crowd | (gold.area < low) | (gold.area > high) for low, high in AREAS])
+    positives = np.stack([np.bincount(gold.label[~each], minlength=classes) for each in ignored], axis=1)
+    columns = Gold(
+        boxes=np.ascontiguousarray(gold.boxes[order]),
+        labels=gold.label[order],
+        crowd=gold.crowd[order],
+        ignored=(ignored[:, order] << np.arange(len(AREAS))[:, None]).sum(axis=0, dtype=np.uint8),
+        starts=_starts(gold.image, images=0),
+    )
+    return GoldIndex(columns, positives)
+
+
+def _starts(image: Ints, *, images: int) -> Ints:
+    """Return where each image starts among elements grouped by image, and the end; for `images` or more."""
+    return np.concatenate([[0], np.cumsum(np.bincount(image, minlength=images))]).astype(np.int64)
 
 
 def evaluate(gold: BoxColumns, detections: BoxColumns, *, scores: Floats, classes: int) -> CocoArrays:
-    """Evaluate detections against gold.
+    """Evaluate detections against gold; see `evaluate_against`.
 
     Args:
         gold: its `image` numbers give the order of images, in which ties of score across images stand.
@@ -57,93 +83,88 @@ def evaluate(gold: BoxColumns, detections: BoxColumns, *, scores: Floats, classe
         scores: of each detection.
         classes: number of classes; labels are below it.
     """
-    order = np.lexsort((np.arange(scores.size), detections.image, -scores, detections.label))
-    ranked, scores = detections.take(order), scores[order]
-    rank = _rank_in_image(ranked, scores)
-    kept = rank < MAX_DETECTIONS[-1]
-    ranked, rank = ranked.take(kept), rank[kept]
-    ignored_gold = np.stack([gold.crowd | (gold.area < low) | (gold.area > high) for low, high in AREAS])
-    verdicts = _match(gold, ranked, rank=rank, ignored_gold=ignored_gold, classes=classes)
-    precision = np.full((len(IOU_THRESHOLDS), len(RECALL_POINTS), classes, len(AREAS), len(MAX_DETECTIONS)), np.nan)
-    recall = np.full((len(IOU_THRESHOLDS), classes, len(AREAS), len(MAX_DETECTIONS)), np.nan)
-    starts = np.searchsorted(ranked.label, np.arange(classes + 1))
-    for area in range(len(AREAS)):
-        positives = np.bincount(gold.label[~ignored_gold[area]], minlength=classes)
-        for label in np.flatnonzero(positives).tolist():
-            own = slice(starts[label], starts[label + 1])
-            for index, limit in enumerate(MAX_DETECTIONS):
-                within = rank[own] < limit
-                true, false = verdicts.true[area, :, own][:, within], verdicts.false[area, :, own][:, within]
-                at_points, final = _curves(true, false, int(positives[label]))
-                precision[:, :, label, area, index], recall[:, label, area, index] = at_points, final
-    return CocoArrays(precision, recall)
+    return evaluate_against(index(gold, classes=classes), detections, scores=scores)
 
 
-def _rank_in_image(ranked: BoxColumns, scores: Floats) -> Indices:
-    """Return the place of each detection among those of its class and image, from 0."""
-    within = np.lexsort((np.arange(scores.size), -scores, ranked.image, ranked.label))
-    label, image = ranked.label[within], ranked.image[within]
-    new = np.ones(scores.size, dtype=np.bool_)
-    new[1:] = (label[1:] != label[:-1]) | (image[1:] != image[:-1])
-    first = np.maximum.accumulate(np.where(new, np.arange(scores.size), 0))
-    rank = np.empty(scores.size, dtype=np.int64)
-    rank[within] = np.arange(scores.size) - first
-    return rank
+def evaluate_against(gold: GoldIndex, detections: BoxColumns, *, scores: Floats, threads: int | None = None) -> CocoArrays:
+    """Evaluate detections against gold that was made ready; the number of threads does not matter to the result.
+
+    Args:
+        gold: what is true.
+        detections: in the order in which ties of score within an image stand; their crowd and area are not used.
+        scores: of each detection, finite.
+        threads: how many to use; as many as this process may run on where left out.
+    """
+    workers = max(1, min(threads or len(os.sched_getaffinity(0)), -(-scores.size // _DETECTIONS_WORTH_A_THREAD)))
+    with ThreadPoolExecutor(workers) as pool:
+        fates, starts = _match(gold, _detections(detections, scores), pool, chunks=workers * _CHUNKS_A_THREAD)
+        return _draw(gold.positives, fates, starts, pool)
 
 
-def _match(gold: BoxColumns, ranked: BoxColumns, *, rank: Indices, ignored_gold: Mask, classes: int) -> _Verdicts:
-    shape = (len(AREAS), len(IOU_THRESHOLDS), len(ranked))
-    matched, ignored = np.zeros(shape, dtype=np.bool_), np.zeros(shape, dtype=np.bool_)
-    free = np.ones((len(AREAS), len(IOU_THRESHOLDS), len(gold)), dtype=np.bool_)
-    thresholds = np.minimum(IOU_THRESHOLDS, _NEARLY_ONE)
-    detection, target = pairs_within(ranked.image * classes + ranked.label, gold.image * classes + gold.label)
-    iou = _coco_iou(ranked, gold, detection, target)
-    near = iou >= thresholds[0]
-    # a detection comes after those of higher rank in its image; images do not meet
-    order = np.lexsort((target[near], detection[near], rank[detection[near]]))
-    detection, target, iou = detection[near][order], target[near][order], iou[near][order]
-    cuts = np.flatnonzero(np.diff(detection)) + 1
-    for edges in np.split(np.arange(detection.size), cuts) if detection.size else []:
-        one, golds = int(detection[edges[0]]), target[edges]
-        reaches = iou[edges] >= thresholds[:, None]
-        open_ = reaches & (free[:, :, golds] | gold.crowd[golds])
-        chosen, found = _best(open_, iou[edges], ignored_gold[:, None, golds])
-        area, threshold = np.nonzero(found)
-        taken = golds[chosen[area, threshold]]
-        matched[area, threshold, one] = True
-        ignored[area, threshold, one] = ignored_gold[area, taken]
-        free[area, threshold, taken] = False
-    size = ranked.boxes[:, 2] * ranked.boxes[:, 3]
-    outside = np.stack([(size < low) | (size > high) for low, high in AREAS])
-    return _Verdicts(true=matched & ~ignored, false=~matched & ~outside[:, None, :])
+def _detections(columns: BoxColumns, scores: Floats) -> Detections:
+    starts = _starts(columns.image, images=0)
+    keys = (scores + 0.0).view(np.uint64)  # + 0.0: minus zero equals zero
+    descending_keys(keys)
+    return Detections(
+        boxes=np.ascontiguousarray(columns.boxes),
+        labels=columns.label,
+        keys=keys,
+        order=np.empty(0, dtype=np.int64) if ascends(columns.image) else order_of_groups(columns.image, starts),
+        starts=starts,
+    )
 
 
-def _best(open_: Mask, iou: Floats, ignored: Mask) -> tuple[Indices, Mask]:
-    """Return the chosen candidate and whether there is one: counted gold first, highest IoU, the last of a tie."""
-    counted = open_ & ~ignored
-    eligible = np.where(counted.any(axis=-1, keepdims=True), counted, open_)
-    value = np.where(eligible, iou, -1.0)
-    last = iou.size - 1 - np.argmax(value[..., ::-1], axis=-1)
-    return last, np.asarray(eligible.any(axis=-1), dtype=np.bool_)
+def _match(gold: GoldIndex, detections: Detections, pool: ThreadPoolExecutor, *, chunks: int) -> tuple[Fates, Ints]:
+    """Return what became of each detection, and where each class starts."""
+    images = max(detections.starts.size, gold.columns.starts.size) - 1
+    detections = detections._replace(starts=_padded(detections.starts, images))
+    columns = gold.columns._replace(starts=_padded(gold.columns.starts, images))
+    total = detections.keys.size
+    cuts = np.searchsorted(detections.starts, np.linspace(0, total, chunks + 1)).clip(0, images)
+    cuts[0], cuts[-1] = 0, images
+    spans = list(itertools.pairwise(cuts.tolist()))
+    counts = np.zeros((len(spans), len(gold.positives)), dtype=np.int64)
+
+    def count(chunk: int) -> None:
+        first, last = (int(detections.starts[image]) for image in spans[chunk])
+        count_labels(detections, first, last, counts[chunk])
+
+    _each(pool, count, range(len(spans)))
+    starts = np.concatenate([[0], np.cumsum(counts.sum(axis=0))]).astype(np.int64)
+    places = starts[:-1] + np.cumsum(counts, axis=0) - counts
+    fates = Fates(*(np.empty(total, dtype=np.uint64) for _ in Fates._fields))
+    _each(
+        pool,
+        lambda chunk: match_images(detections, columns, spans[chunk], places[chunk], fates),
+        range(len(spans)),
+    )
+    return fates, starts
 
 
-def _coco_iou(ranked: BoxColumns, gold: BoxColumns, detection: Indices, target: Indices) -> Floats:
-    one, other = ranked.boxes[detection], gold.boxes[target]
-    return np.where(gold.crowd[target], share_inside(one, other), iou_of_pairs(one, other))
+def _padded(starts: Ints, images: int) -> Ints:
+    """Return `starts` for as many images; the further ones have nothing."""
+    return np.concatenate([starts, np.full(images + 1 - starts.size, starts[-1])])
 
 
-def _curves(true: Mask, false: Mask, positives: int) -> tuple[Floats, Floats]:
-    """Return precision at the recall points, shape (thresholds, points), and the final recall, shape (thresholds,)."""
-    hits, misses = np.cumsum(true, axis=1).astype(np.float64), np.cumsum(false, axis=1).astype(np.float64)
-    recall = hits / positives
-    precision = hits / (misses + hits + np.spacing(1))
-    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    at_points = np.zeros((len(true), len(RECALL_POINTS)))
-    for row in range(len(true)):
-        place = np.searchsorted(recall[row], RECALL_POINTS, side="left")
-        reached = place < recall.shape[1]
-        at_points[row, reached] = envelope[row, place[reached]]
-    return at_points, recall[:, -1] if recall.shape[1] else np.zeros(len(true))
+def _draw(positives: Ints, fates: Fates, starts: Ints, pool: ThreadPoolExecutor) -> CocoArrays:
+    shape = (len(positives), len(AREAS), len(MAX_DETECTIONS), len(IOU_THRESHOLDS))
+    precision, recall = np.zeros((*shape, len(RECALL_POINTS))), np.zeros(shape)
+    precision[positives == 0], recall[positives == 0] = np.nan, np.nan
+
+    def draw(label: int) -> None:
+        own = Fates(*(column[starts[label] : starts[label + 1]] for column in fates))
+        draw_curves(own, positives[label], RECALL_POINTS, precision[label], recall[label])
+
+    known = np.flatnonzero(positives.any(axis=1))
+    largest_first = known[np.argsort(-np.diff(starts)[known], kind="stable")]
+    _each(pool, draw, largest_first.tolist())
+    return CocoArrays(precision.transpose(3, 4, 0, 1, 2), recall.transpose(3, 0, 1, 2))
+
+
+def _each(pool: ThreadPoolExecutor, work: Callable[[int], None], numbers: Iterable[int]) -> None:
+    """Do `work` for all `numbers` and raise what it raises."""
+    for _ in pool.map(work, numbers):
+        pass
 
 
 def figures(arrays: CocoArrays) -> CocoFigures:
@@ -166,9 +187,9 @@ def figures(arrays: CocoArrays) -> CocoFigures:
 
 
 def _mean(values: Floats) -> float | None:
-    """Return the mean of what is defined, with one rounding, so that the order of classes cannot matter."""
-    defined = values[~np.isnan(values)]
-    return math.fsum(defined.tolist()) / defined.size if defined.size else None
+    """Return the mean of what is defined, summed in sorted order, so that the order of classes cannot matter."""
+    defined = np.sort(values[~np.isnan(values)])
+    return float(defined.mean()) if defined.size else None
 
 
 def curves(arrays: CocoArrays) -> CocoCurves | None:

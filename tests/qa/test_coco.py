@@ -1,6 +1,7 @@
 import contextlib
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from contract.tables import Task
 from qa import coco, defaults
 from qa.boxes import BoxColumns
 from qa.score import score_boxes
+from tests.oracles import coco as plain
 from tests.oracles.labelsets import label_set
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "coco_eval"
@@ -101,6 +103,54 @@ DETECTIONS = st.lists(st.fixed_dictionaries({**PLACE, "score": SCORE}), min_size
 @settings(deadline=None, max_examples=60)
 def test_arrays_are_those_of_pycocotools_to_the_bit(gold: Rows, detections: Rows) -> None:
     compare(dataset(gold), detections)
+
+
+def drawn_columns(seed: int, count: int, *, images: int, classes: int) -> BoxColumns:
+    generator = np.random.default_rng(seed)
+    boxes = np.concatenate([generator.integers(0, 40, (count, 2)), generator.integers(0, 60, (count, 2))], axis=1)
+    return BoxColumns(
+        image=generator.integers(0, images, count),
+        label=generator.integers(0, classes, count),
+        boxes=boxes.astype(np.float64),
+        area=generator.choice([4.0, 1024.0, 2000.0, 9216.0, 20000.0], count),
+        crowd=generator.random(count) < 0.1,
+        row=np.arange(count),
+    )
+
+
+SCORES: dict[str, Callable[[np.random.Generator, int], NDArray[Any]]] = {
+    "few values": lambda generator, count: generator.choice([0.25, 0.5, 0.75], count),
+    "all equal": lambda generator, count: np.full(count, 0.5),
+    "both zeros and below": lambda generator, count: generator.choice([0.0, -0.0, -1.5, 2.0], count),
+    "alike in their leading bits": lambda generator, count: 0.5 + generator.integers(0, 4, count) * 2.0**-52,
+    "of all magnitudes": lambda generator, count: 10.0 ** generator.integers(-300, 300, count),
+}
+
+
+@pytest.mark.parametrize("scores", SCORES)
+@pytest.mark.parametrize("seed", range(3))
+def test_the_compiled_version_equals_the_plain_one(scores: str, seed: int) -> None:
+    gold = drawn_columns(seed, 300, images=6, classes=4)
+    detections = drawn_columns(seed + 100, 3000, images=9, classes=4)  # in no order, and on images without gold
+    values = np.asarray(SCORES[scores](np.random.default_rng(seed), 3000), dtype=np.float64)
+    expected = plain.evaluate(gold, detections, scores=values, classes=4)
+    for arrays in (
+        coco.evaluate(gold, detections, scores=values, classes=4),
+        coco.evaluate_against(coco.index(gold, classes=4), detections, scores=values, threads=1),
+    ):
+        assert np.array_equal(arrays.precision, expected.precision, equal_nan=True)
+        assert np.array_equal(arrays.recall, expected.recall, equal_nan=True)
+
+
+@pytest.mark.parametrize("empty", ["gold", "detections", "both"])
+def test_empty_sides(empty: str) -> None:
+    some, none = drawn_columns(1, 20, images=3, classes=2), drawn_columns(1, 0, images=3, classes=2)
+    gold, detections = (none if empty in {side, "both"} else some for side in ("gold", "detections"))
+    scores = np.linspace(0, 1, len(detections))
+    arrays = coco.evaluate(gold, detections, scores=scores, classes=2)
+    expected = plain.evaluate(gold, detections, scores=scores, classes=2)
+    assert np.array_equal(arrays.precision, expected.precision, equal_nan=True)
+    assert np.array_equal(arrays.recall, expected.recall, equal_nan=True)
 
 
 @pytest.mark.parametrize("seed", range(3))
