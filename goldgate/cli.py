@@ -163,6 +163,17 @@ def accept(  # noqa: PLR0913 - a command's options are its public face
     return accept_submission(open_stage(contract, lot, work), submission, gold, device=device, as_json=json_)
 
 
+@app.command(name="verify-report")
+def verify_report_(
+    folder: Annotated[Path, typer.Argument(help="A folder with score.json, its evidence and report.html.")],
+    json_: JsonOption = False,
+) -> int:
+    """Compute a report's figures again from the files beside it (exit 2 if one disagrees)."""
+    from goldgate.report_commands import verify_report
+
+    return verify_report(folder, as_json=json_)
+
+
 @app.command()
 def serve(
     config: Annotated[Path | None, typer.Option(help="Settings of the server; configs/serve.yaml if left out.")] = None,

@@ -3,24 +3,24 @@
 import datetime
 import importlib.metadata
 import platform
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
 import pyarrow as pa
 
 from contract.errors import StageError
-from contract.files import json_bytes, parquet_bytes, read_parquet, sha256_file, write_json, write_together
+from contract.files import read_parquet, sha256_file, write_json, write_together
 from contract.formats.loose import read_pair
 from contract.labelset import LabelSet
 from contract.reading import reading
-from contract.scores import BoxScore, Score, SentimentScore, TimelineScore
+from contract.scores import BoxScore, Score, SentimentScore
 from contract.tables import KIND_OF_TASK, Task
 from contract.terms import Terms, load_terms
 from contract.validate import validate_names
 from contract.verdict import Outcome, Pins, Verdict
 from contract.workfolder import next_number
 from goldgate.console import EXIT_DONE, emit_json, emit_text
+from goldgate.reporting import REPORT_PAGE, report_files
 from goldgate.stages import Stage, shown
 from prelabel.handoff import Sealed, read_sealed, unlabelled_items
 from prelabel.plan import count_by_kind
@@ -29,12 +29,11 @@ from qa import defaults
 from qa.accept import judge
 from qa.figures import share
 from qa.iou import Device
-from qa.report import ReportInput, render
+from qa.report import ReportInput
 from qa.score import score_boxes, score_events, score_keyframes, score_sentiments, score_shots
 from qa.wording import Words
 
 EXIT_OF: Final = {Outcome.ACCEPT: EXIT_DONE, Outcome.REJECT: 3, Outcome.EXTEND: 4}
-_REPORT: Final = "report.html"
 _SOFTWARE: Final = ("goldgate", "numpy", "scipy", "pyarrow")
 
 
@@ -93,7 +92,7 @@ def score_files(
             reading=_reading(terms),
             sources={str(path): sha256_file(path) for path in (labels, gold) if path.is_file()},
         )
-        write_together(out, _files(score.model_dump(mode="json"), {task: score}, report))
+        write_together(out, report_files(score.model_dump(mode="json"), report))
     return score
 
 
@@ -102,7 +101,7 @@ def emit_score(score: Score, out: Path | None, *, as_json: bool) -> int:
     if as_json:
         emit_json(score.model_dump(mode="json"))
     else:
-        emit_text("\n".join(describe_score(score)) + (f"\nreport: {shown(out / _REPORT)}" if out else ""))
+        emit_text("\n".join(describe_score(score)) + (f"\nreport: {shown(out / REPORT_PAGE)}" if out else ""))
     return EXIT_DONE
 
 
@@ -171,7 +170,7 @@ def run_accept(
     }
     number = next_number(stage.lot.scores)
     folder = stage.lot.scores / str(number)
-    page = folder / _REPORT
+    page = folder / REPORT_PAGE
     pins = _pins(stage, handed_in, truth)
     unlabelled = unlabelled_items(items, handed_in.labels, truth.labels)
     verdict = judge(stage.terms, scores, pins=pins, lot_items=counts, unlabelled=unlabelled).model_copy(
@@ -192,7 +191,7 @@ def run_accept(
         texts=read_texts(stage.lot),
         notice=notice,
     )
-    write_together(folder, _files(document, scores, report))
+    write_together(folder, report_files(document, report))
     write_json(stage.lot.verdicts / f"{number}.json", verdict.model_dump(mode="json"))
     return verdict, page
 
@@ -215,20 +214,6 @@ def _pins(stage: Stage, handed_in: Sealed, truth: Sealed) -> Pins:
 def _rejects(stage: Stage) -> pa.Table | None:
 
     return read_parquet(stage.lot.rejects) if stage.lot.rejects.exists() else None
-
-
-def _files(document: object, scores: Mapping[Task, Score], report: ReportInput) -> dict[str, bytes]:
-    """Return what is kept of scores: the documents, their evidence and the report, by file name."""
-    files = {"score.json": json_bytes(document)}
-    for task, score in scores.items():
-        if isinstance(score, BoxScore):
-            files["matches.parquet"] = parquet_bytes(score.matches)
-            files["defects.parquet"] = parquet_bytes(score.defect_rows)
-        elif isinstance(score, SentimentScore):
-            files["sentiments-pairs.parquet"] = parquet_bytes(score.pairs)
-        elif isinstance(score, TimelineScore):
-            files[f"{task.value}-matches.parquet"] = parquet_bytes(score.matches)
-    return files | {_REPORT: render(report).encode()}
 
 
 def _reading(terms: Terms | None) -> Words | None:

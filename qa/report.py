@@ -45,6 +45,7 @@ class ReportInput:
         texts: item -> its text.
         notice: a remark above everything, for example that the vendor is simulated.
         sources: name -> digest of the files that were scored, where there is no verdict to pin them.
+        files: name -> digest of the files beside the report.
     """
 
     created: datetime.datetime
@@ -61,6 +62,7 @@ class ReportInput:
     texts: Mapping[str, str] = field(default_factory=dict)
     notice: Words | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 def render(report: ReportInput) -> str:
@@ -77,7 +79,7 @@ def render(report: ReportInput) -> str:
             report=report,
             terms=report.terms,
             verdict=report.verdict,
-            volumes=_volumes(report),
+            volumes=volumes(report),
             rejects=_rejects(report.rejects),
             boxes=_boxes(report, boxes) if isinstance(boxes, BoxScore) else None,
             sentiment=_sentiment(report, sentiment) if isinstance(sentiment, SentimentScore) else None,
@@ -132,7 +134,7 @@ def _picture_uri(jpeg: bytes) -> str:
 
 
 @dataclass(frozen=True)
-class _Volume:
+class Volume:
     """One kind of item: what was ordered, came in, and was done."""
 
     kind: Words
@@ -143,7 +145,8 @@ class _Volume:
     with_gold: int
 
 
-def _volumes(report: ReportInput) -> list[_Volume]:
+def volumes(report: ReportInput) -> list[Volume]:
+    """Return the volumes of each kind that was ordered or came in."""
     done, golden = evidence.kinds_of(report.labels.states), evidence.kinds_of(report.gold.states)
     lot = evidence.kinds_of(report.manifest) if report.manifest is not None else done
     rows = []
@@ -155,7 +158,7 @@ def _volumes(report: ReportInput) -> list[_Volume]:
         finished = sum(states[state.value] for state in (State.LABELLED, State.EMPTY, State.EXCUSED))
         with_gold = sum(golden[kind][state.value] for state in (State.LABELLED, State.EMPTY))
         rows.append(
-            _Volume(
+            Volume(
                 kind=wording.KINDS[kind.value],
                 contracted=_contracted(report.terms, kind),
                 received=f"{received:,}{_hours(report.manifest) if kind is Kind.VIDEO else ''}",

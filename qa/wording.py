@@ -207,6 +207,11 @@ WORDS: Final[Mapping[str, Words]] = {
     "labels_digest": Words("提交文件摘要", "Submission files"),
     "gold_digest": Words("金标准文件摘要", "Gold files"),
     "sources": Words("评分文件摘要", "Files scored"),
+    "files": Words("随附文件摘要", "Files beside this page"),
+    "files_note": Words(
+        "goldgate verify-report 可凭随附文件重新计算各项数字，并核对以上摘要。",
+        "goldgate verify-report computes the figures again from these files and checks the digests.",
+    ),
     "date": Words("出具时间", "Issued"),
     "software": Words("软件", "Software"),
     "criteria": Words("判定指标", "Criteria"),

@@ -61,6 +61,16 @@ def test_work_that_equals_the_gold_is_accepted(drafted: Any, tmp_path: Path) -> 
     assert "ACCEPT" in report.read_text(encoding="utf-8")
     for name in ("score.json", "matches.parquet", "defects.parquet"):
         assert (report.parent / name).exists()
+    assert drafted("verify-report", report.parent) == 0
+    assert "all agree" in drafted.out
+    score = report.parent / "score.json"
+    truth = score.read_text(encoding="utf-8")
+    score.write_text(truth.replace('"perfect_images": 40', '"perfect_images": 39'), encoding="utf-8")
+    assert drafted("verify-report", report.parent, "--json") == 2
+    found = "".join(drafted.json()["disagreements"])
+    assert "boxes.contract.perfect_images is 39, but the files give 40" in found
+    assert "score.json: its SHA-256" in found
+    score.write_text(truth, encoding="utf-8")
     assert drafted.on_lot("export", "--format", "jsonl", "--out", tmp_path / "again", "--from", "submission:1") == 0
     again = (tmp_path / "again" / "boxes.jsonl").read_bytes()
     assert again == (out / "boxes.jsonl").read_bytes()
