@@ -5,7 +5,7 @@ the order in which they come cannot matter, ties included.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +14,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from contract.acceptance import ImageProfile
-from qa.iou import TIE, Boxes, Device, iou_of_pairs, share_inside
-from qa.matching import Indices, Mask, assign, assign_greedily, left_over, pairs_within
+from qa.iou import TIE, Boxes, Device, pairs_by_tensors
+from qa.matching import Indices, Mask, assign, assign_greedily, left_over
+from qa.overlaps import Content, Grouped, ascends, inside_crowds, order_by_content, order_by_image, overlapping_pairs
+from qa.threads import in_threads
 
-_PAIRS_AT_ONCE = 1 << 22
+_PAIRS_AT_ONCE = 1 << 20
+_BOXES_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -70,9 +73,13 @@ def box_columns(table: pa.Table, *, image: Indices, names: list[str]) -> BoxColu
 
 def ordered_by_content(columns: BoxColumns) -> BoxColumns:
     """Return the boxes sorted by image, class, place, size, area and crowd; equal boxes by row."""
-    x, y, w, h = columns.boxes.T
-    keys = (columns.row, columns.crowd, columns.area, h, w, y, x, columns.label, columns.image)
-    return columns.take(np.lexsort(keys))
+    if not len(columns):
+        return columns
+    order, starts = order_by_image(columns.image, int(columns.image.max()) + 1)
+    content = Content(columns.label, columns.boxes, columns.area, columns.crowd, columns.row)
+    cuts = _cuts(np.diff(starts), _BOXES_AT_ONCE)
+    in_threads(lambda own: order_by_content(content, order, starts[own.start : own.stop + 1]), cuts)
+    return columns if ascends(order) else columns.take(order)
 
 
 @dataclass(frozen=True)
@@ -109,38 +116,61 @@ class Reading:
         return left_over(len(self.labels), self.matched.label)
 
 
-def overlapping(gold: BoxColumns, labels: BoxColumns, *, floor: float, by_class: bool, device: Device = "cpu") -> Pairs:
-    """Return all pairs of the same image (and class) with IoU >= floor - 1e-9, ordered by gold, then label."""
-    gold_group, label_group = _groups(gold, labels, by_class=by_class)
-    found = []
-    for part in _slices(gold_group, label_group):
-        one, other = pairs_within(gold_group[part], label_group)
-        one = one + part.start
-        iou = iou_of_pairs(gold.boxes[one], labels.boxes[other], device=device)
-        near = iou >= floor - TIE
-        found.append(Pairs(one[near], other[near], iou[near]))
+Choice = Callable[[Indices, Indices, NDArray[np.float64]], Mask]
+
+
+def overlapping(
+    gold: BoxColumns,
+    labels: BoxColumns,
+    *,
+    floor: float,
+    by_class: bool,
+    device: Device = "cpu",
+    choice: Choice | None = None,
+) -> Pairs:
+    """Return all pairs of the same image (and class) with IoU >= floor - 1e-9, or those of them that `choice` takes.
+
+    Both sides are in the order of content. Pairs are ordered by gold, then label, and images are done in threads, some
+    at a time: neither the number of threads nor where images are cut apart can matter, since pairs never leave an image.
+    """
+    ours, theirs = _grouped(gold, labels, by_class=by_class)
+    images = int(max(gold.image.max(initial=-1), labels.image.max(initial=-1))) + 1
+    gold_starts, label_starts = (np.searchsorted(side.image, np.arange(images + 1)) for side in (gold, labels))
+    find = pairs_by_tensors if device == "cuda" else overlapping_pairs
+
+    def pairs_of(own: slice) -> Pairs:
+        one = slice(gold_starts[own.start], gold_starts[own.stop])
+        other = slice(label_starts[own.start], label_starts[own.stop])
+        pairs = Pairs(*find(_part(ours, one), _part(theirs, other), floor - TIE))
+        if choice is not None:
+            pairs = pairs.take(choice(pairs.gold, pairs.label, pairs.iou))
+        return Pairs(pairs.gold + one.start, pairs.label + other.start, pairs.iou)
+
+    found = in_threads(pairs_of, _cuts(np.diff(gold_starts) * np.diff(label_starts), _PAIRS_AT_ONCE))
     return Pairs(*(np.concatenate(column) for column in zip(*((p.gold, p.label, p.iou) for p in found), strict=True)))
 
 
-def _groups(gold: BoxColumns, labels: BoxColumns, *, by_class: bool) -> tuple[Indices, Indices]:
+def _grouped(gold: BoxColumns, labels: BoxColumns, *, by_class: bool) -> tuple[Grouped, Grouped]:
     if not by_class:
-        return gold.image, labels.image
+        return Grouped(gold.image, gold.boxes, False), Grouped(labels.image, labels.boxes, False)
     classes = int(max(gold.label.max(initial=0), labels.label.max(initial=0))) + 1
-    return gold.image * classes + gold.label, labels.image * classes + labels.label
+    ours, theirs = (Grouped(side.image * classes + side.label, side.boxes, True) for side in (gold, labels))
+    return ours, theirs
 
 
-def _slices(gold_group: Indices, label_group: Indices) -> Iterator[slice]:
-    """Cut the gold into slices of at most some millions of candidate pairs each; at least one slice."""
-    ordered = np.sort(label_group)
-    counts = np.searchsorted(ordered, gold_group, side="right") - np.searchsorted(ordered, gold_group, side="left")
-    block = np.cumsum(counts) // _PAIRS_AT_ONCE
-    cuts = [0, *(np.flatnonzero(np.diff(block)) + 1).tolist(), gold_group.size]
-    for start, stop in itertools.pairwise(cuts):
-        yield slice(start, stop)
+def _part(of: Grouped, own: slice) -> Grouped:
+    return Grouped(of.group[own], of.boxes[own], of.by_x)
+
+
+def _cuts(work: Indices, most: int) -> list[slice]:
+    """Cut images into runs of at most about `most` work each; at least one run."""
+    block = np.cumsum(work) // most
+    cuts = [0, *(np.flatnonzero(np.diff(block)) + 1).tolist(), work.size]
+    return [slice(start, stop) for start, stop in itertools.pairwise(cuts)]
 
 
 def read_boxes(gold: BoxColumns, labels: BoxColumns, *, profile: ImageProfile, device: Device = "cpu") -> Reading:
-    """Match the submission's boxes with the gold's by `profile`.
+    """Match the submission's boxes with the gold's by `profile`; both sides are in the order of content.
 
     Boxes with a side under `min_side_px` are left out on both sides before matching, and so are crowd
     boxes where the profile ignores them. What of the submission then has no match and lies inside a
@@ -149,19 +179,24 @@ def read_boxes(gold: BoxColumns, labels: BoxColumns, *, profile: ImageProfile, d
     Raises:
         DeviceError: CUDA was asked for and is absent.
     """
-    gold, labels = ordered_by_content(gold), ordered_by_content(labels)
-    counted, considered = gold.take(_counts(gold, profile)), labels.take(_counts(labels, profile))
-    pairs = overlapping(counted, considered, floor=profile.iou, by_class=profile.class_aware, device=device)
-    choose = assign if profile.matching == "hungarian" else assign_greedily
-    matched = pairs.take(choose(pairs.gold, pairs.label, pairs.iou))
+    counted, considered = _kept(gold, _counts(gold, profile)), _kept(labels, _counts(labels, profile))
+    matched = overlapping(
+        counted,
+        considered,
+        floor=profile.iou,
+        by_class=profile.class_aware,
+        device=device,
+        choice=assign if profile.matching == "hungarian" else assign_greedily,
+    )
     keep = np.ones(len(considered), dtype=np.bool_)
     if profile.crowd == "ignore":
-        keep = ~_inside_crowd(gold.take(gold.crowd), considered, profile=profile)
+        crowds, theirs = _grouped(gold.take(gold.crowd), considered, by_class=profile.class_aware)
+        keep = ~inside_crowds(crowds, theirs, profile.iou - TIE)
         keep[matched.label] = True
     new_index = np.cumsum(keep) - 1
     return Reading(
         gold=counted,
-        labels=considered.take(keep),
+        labels=_kept(considered, keep),
         matched=Pairs(matched.gold, new_index[matched.label], matched.iou),
         ignored_gold=len(gold) - len(counted),
         ignored_labels=len(labels) - int(keep.sum()),
@@ -169,13 +204,10 @@ def read_boxes(gold: BoxColumns, labels: BoxColumns, *, profile: ImageProfile, d
 
 
 def _counts(columns: BoxColumns, profile: ImageProfile) -> Mask:
-    big_enough = columns.boxes[:, 2:].min(axis=1, initial=np.inf) >= profile.min_side_px
+    shorter = np.minimum(columns.boxes[:, 2], columns.boxes[:, 3])
+    big_enough = shorter >= profile.min_side_px
     return np.asarray(big_enough & ~columns.crowd if profile.crowd == "ignore" else big_enough, dtype=np.bool_)
 
 
-def _inside_crowd(crowds: BoxColumns, labels: BoxColumns, *, profile: ImageProfile) -> Mask:
-    crowd, label = pairs_within(*_groups(crowds, labels, by_class=profile.class_aware))
-    inside = share_inside(labels.boxes[label], crowds.boxes[crowd]) >= profile.iou - TIE
-    result = np.zeros(len(labels), dtype=np.bool_)
-    result[label[inside]] = True
-    return result
+def _kept(columns: BoxColumns, keep: Mask) -> BoxColumns:
+    return columns if keep.all() else columns.take(keep)

@@ -37,11 +37,12 @@ class Defect:
 def find_defects(reading: Reading, profile: ImageProfile) -> list[Defect]:
     """Return the defects of `reading`, one entry a kind, in the order of `KINDS`."""
     gold_free, label_free = _mask(len(reading.gold), reading.gold_left), _mask(len(reading.labels), reading.labels_left)
-    near = _left_over_pairs(reading)
+    near = _among(reading, reading.gold_left, reading.labels_left, floor=min(LOOSE_FROM, profile.iou))
     reaches = near.iou >= profile.iou - TIE
     same = _same_class(near, reading, profile)
+    loose = ~reaches & same & (near.iou >= LOOSE_FROM - TIE)
     found = []
-    for kind, candidates in (("wrong_class", reaches & ~same), ("loose_box", ~reaches & same)):
+    for kind, candidates in (("wrong_class", reaches & ~same), ("loose_box", loose)):
         free = near.take(candidates & gold_free[near.gold] & label_free[near.label])
         taken = free.take(assign(free.gold, free.label, free.iou))
         gold_free[taken.gold] = False
@@ -68,21 +69,16 @@ def _same_class(pairs: Pairs, reading: Reading, profile: ImageProfile) -> Mask:
     return np.asarray(reading.gold.label[pairs.gold] == reading.labels.label[pairs.label], dtype=np.bool_)
 
 
-def _left_over_pairs(reading: Reading) -> Pairs:
-    gold, labels = reading.gold_left, reading.labels_left
-    return _among(reading, gold, labels, floor=LOOSE_FROM)
-
-
-def _among(reading: Reading, gold: Indices, labels: Indices, *, floor: float) -> Pairs:
-    pairs = overlapping(reading.gold.take(gold), reading.labels.take(labels), floor=floor, by_class=False)
+def _among(reading: Reading, gold: Indices, labels: Indices, *, floor: float, by_class: bool = False) -> Pairs:
+    """Return the pairs of some boxes of either side, whose indices ascend."""
+    pairs = overlapping(reading.gold.take(gold), reading.labels.take(labels), floor=floor, by_class=by_class)
     return Pairs(gold[pairs.gold], labels[pairs.label], pairs.iou)
 
 
 def _duplicates(reading: Reading, profile: ImageProfile, label_free: Mask) -> Pairs:
     """Return each free label that covers a matched gold, with the gold that it covers best."""
-    matched = np.sort(reading.matched.gold)
-    pairs = _among(reading, matched, np.flatnonzero(label_free), floor=profile.iou)
-    pairs = pairs.take(_same_class(pairs, reading, profile))
+    free = np.flatnonzero(label_free)
+    pairs = _among(reading, reading.matched.gold, free, floor=profile.iou, by_class=profile.class_aware)
     pairs = pairs.take(np.lexsort((pairs.gold, -pairs.iou, pairs.label)))
     _, first = np.unique(pairs.label, return_index=True)
     return pairs.take(first)

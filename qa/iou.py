@@ -1,7 +1,8 @@
-"""Overlap of boxes: elementwise over candidate pairs, in float64, on the CPU or on a CUDA device.
+"""Overlap of boxes: elementwise over candidate pairs, in float64, with numpy or, on a CUDA device, with torch.
 
 Boxes are x, y, w, h in continuous pixels, with no "+1"; the overlap of empty boxes is 0.
-Both paths do the same correctly rounded operations in the same order, so that they agree to the bit.
+Both paths, and the compiled one of qa.overlaps, do the same correctly rounded operations in the same order, so that
+they agree to the bit.
 """
 
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.errors import DeviceError
+from qa.overlaps import Grouped
 
 if TYPE_CHECKING:
     import torch
@@ -18,7 +20,6 @@ Device = Literal["cpu", "cuda", "auto"]
 Boxes = NDArray[np.float64]
 
 TIE = 1e-9  # an overlap this close below the threshold reaches it: exact ties must not hang on rounding
-_PAIRS_WORTH_A_DEVICE = 1 << 20
 
 
 def check_device(device: Device) -> None:
@@ -33,13 +34,9 @@ def check_device(device: Device) -> None:
         _torch_with_cuda()
 
 
-def iou_of_pairs(one: Boxes, other: Boxes, *, device: Device = "cpu") -> NDArray[np.float64]:
-    """Return intersection over union of each pair: two arrays of shape (pairs, 4) give shape (pairs,).
-
-    Raises:
-        DeviceError: CUDA was asked for and is absent.
-    """
-    intersection = _intersection(one, other, device)
+def iou_of_pairs(one: Boxes, other: Boxes) -> NDArray[np.float64]:
+    """Return intersection over union of each pair: two arrays of shape (pairs, 4) give shape (pairs,)."""
+    intersection = _overlap(one, other)
     union = one[:, 2] * one[:, 3] + other[:, 2] * other[:, 3] - intersection
     return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
 
@@ -56,33 +53,46 @@ def _overlap(one: Boxes, other: Boxes) -> NDArray[np.float64]:
     return np.asarray(np.maximum(width, 0.0) * np.maximum(height, 0.0), dtype=np.float64)
 
 
-def _intersection(one: Boxes, other: Boxes, device: Device) -> NDArray[np.float64]:
-    if device == "cpu" or (device == "auto" and len(one) < _PAIRS_WORTH_A_DEVICE):
-        return _overlap(one, other)
-    if device == "auto":
-        import torch
+def pairs_by_tensors(
+    gold: Grouped, labels: Grouped, floor: float, *, place: str = "cuda"
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Return what `qa.overlaps.overlapping_pairs` returns, computed by torch at `place`.
 
-        if not torch.cuda.is_available():
-            return _overlap(one, other)
-    return _overlap_on_cuda(one, other)
+    Raises:
+        DeviceError: `place` is CUDA, and it is absent.
+    """
+    torch = _torch_with_cuda() if place == "cuda" else _torch()
+    ours, theirs = (torch.from_numpy(np.ascontiguousarray(side.boxes)).to(place) for side in (gold, labels))
+    group, other_group = (torch.from_numpy(np.ascontiguousarray(side.group)).to(place) for side in (gold, labels))
+    first = torch.searchsorted(other_group, group, right=False)
+    counts = torch.searchsorted(other_group, group, right=True) - first
+    one = torch.repeat_interleave(torch.arange(len(group), device=place), counts)
+    other = torch.arange(len(one), device=place) - (torch.cumsum(counts, 0) - counts - first)[one]
+    iou = _iou_of_tensors(ours[one], theirs[other])
+    near = iou >= floor
+    return one[near].cpu().numpy(), other[near].cpu().numpy(), iou[near].cpu().numpy()
 
 
-def _overlap_on_cuda(one: Boxes, other: Boxes) -> NDArray[np.float64]:
-    torch = _torch_with_cuda()
-    a = torch.from_numpy(np.ascontiguousarray(one)).to("cuda")
-    b = torch.from_numpy(np.ascontiguousarray(other)).to("cuda")
-    return _overlap_of_tensors(a, b)
+def _iou_of_tensors(one: "torch.Tensor", other: "torch.Tensor") -> "torch.Tensor":
+    intersection = _overlap_of_tensors(one, other)
+    union = one[:, 2] * one[:, 3] + other[:, 2] * other[:, 3] - intersection
+    return (intersection / union).where(union > 0, 0.0)
 
 
-def _overlap_of_tensors(one: "torch.Tensor", other: "torch.Tensor") -> NDArray[np.float64]:
+def _overlap_of_tensors(one: "torch.Tensor", other: "torch.Tensor") -> "torch.Tensor":
     end = (one[:, :2] + one[:, 2:]).minimum(other[:, :2] + other[:, 2:])
     side = (end - one[:, :2].maximum(other[:, :2])).clamp(min=0.0)
-    return np.asarray((side[:, 0] * side[:, 1]).cpu().numpy(), dtype=np.float64)
+    return side[:, 0] * side[:, 1]
+
+
+def _torch() -> Any:
+    import torch  # takes seconds: only those who ask for a device pay for it
+
+    return torch
 
 
 def _torch_with_cuda() -> Any:
-    import torch  # takes seconds: only those who ask for a device pay for it
-
+    torch = _torch()
     if not torch.cuda.is_available():
         raise DeviceError("device cuda was asked for, but there is no CUDA device; choose cpu or auto")
     return torch

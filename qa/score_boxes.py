@@ -24,7 +24,7 @@ from contract.scores import (
 )
 from contract.tables import Task
 from qa import coco
-from qa.boxes import BoxColumns, Reading, box_columns, class_names, read_boxes
+from qa.boxes import BoxColumns, Reading, box_columns, class_names, ordered_by_content, read_boxes
 from qa.coverage import Scored, scored_items
 from qa.defects import defect_table, find_defects, taken
 from qa.iou import TIE, Device, check_device
@@ -61,7 +61,7 @@ def score_boxes(
     names, items = class_names(ours, theirs), sorted(scored.items)
     columns = box_columns(theirs, image=scored.codes(theirs), names=names)
     submitted = box_columns(ours, image=scored.codes(ours), names=names)
-    reading = read_boxes(columns, submitted, profile=profile, device=device)
+    reading = read_boxes(ordered_by_content(columns), ordered_by_content(submitted), profile=profile, device=device)
     sums = _sums_by_image(reading, len(items))
     bounds = three_intervals(sums, bound=profile.bound, lot_items=lot_items)
     defects = find_defects(reading, profile)

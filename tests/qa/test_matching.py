@@ -1,10 +1,11 @@
 from random import Random
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qa.matching import assign, assign_greedily, pairs_within
+from tests.oracles import plainboxes
 from tests.oracles.matching import best_matching
 
 QUALITY = st.sampled_from([0.0, 0.5, 0.75, 1.0]) | st.floats(0, 1)
@@ -50,3 +51,28 @@ def test_pairs_within_lists_every_pair_of_a_group_once(one: list[int], other: li
     left, right = pairs_within(np.array(one, dtype=np.int64), np.array(other, dtype=np.int64))
     expected = [(i, j) for i, a in enumerate(one) for j, b in enumerate(other) if a == b]
     assert list(zip(left.tolist(), right.tolist(), strict=True)) == expected
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 40), st.integers(2, 40), st.sampled_from([2, 3, 10, 0]))
+@settings(deadline=None)
+def test_assign_is_as_good_as_scipys_solver(seed: int, lefts: int, rights: int, steps: int) -> None:
+    generator = np.random.default_rng(seed)
+    left, right = np.nonzero(generator.random((lefts, rights)) < generator.choice([0.05, 0.2, 1]))
+    quality = generator.integers(0, steps + 1, left.size) / steps if steps else generator.random(left.size)
+    chosen, plain = assign(left, right, quality), plainboxes.assign(left, right, quality)
+    assert chosen.sum() == plain.sum() == np.unique(left[chosen]).size == np.unique(right[chosen]).size
+    assert np.isclose(quality[chosen].sum(), quality[plain].sum(), rtol=0, atol=lefts * 2.0**-40)
+
+
+def test_a_pair_more_outweighs_every_quality() -> None:
+    # a chain of worthless edges against one that is perfect but stands in the way of both
+    left, right, quality = np.array([0, 1, 1, 2]), np.array([0, 0, 1, 1]), np.array([0.0, 1.0, 0.0, 0.0])
+    assert assign(left, right, quality).sum() == 2
+    left, right, quality = np.array([0, 0, 1]), np.array([0, 1, 0]), np.array([1.0, 0.0, 0.0])
+    assert assign(left, right, quality).tolist() == [False, True, True]
+
+
+def test_qualities_nearer_than_a_step_tie_and_the_numbering_decides() -> None:
+    left, right = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+    chosen = assign(left, right, np.array([0.5, 0.5 + 1e-14, 0.5, 0.5 - 1e-14]))
+    assert chosen.tolist() == [True, False, False, True]
