@@ -2,8 +2,9 @@
 
 from typing import Literal
 
-from contract.reading_en import reading_in_english
-from contract.reading_zh import reading_in_chinese
+from contract.acceptance import ImageProfile, TextProfile, VideoProfile
+from contract.reading_en import profile_in_english, reading_in_english
+from contract.reading_zh import profile_in_chinese, reading_in_chinese
 from contract.terms import Terms
 
 
@@ -14,3 +15,8 @@ def reading(terms: Terms, language: Literal["zh", "en"]) -> str:
     two parties who hold the same text hold the same terms.
     """
     return reading_in_chinese(terms) if language == "zh" else reading_in_english(terms)
+
+
+def profile_reading(profile: ImageProfile | TextProfile | VideoProfile, language: Literal["zh", "en"]) -> str:
+    """Return how `profile` reads labels where there is no contract, as lines of plain words."""
+    return profile_in_chinese(profile) if language == "zh" else profile_in_english(profile)

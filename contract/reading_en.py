@@ -45,6 +45,26 @@ def reading_in_english(terms: Terms) -> str:
     return "\n\n".join([f"Reading of contract {terms.contract}: {terms.title}", *blocks]) + "\n"
 
 
+def profile_in_english(profile: ImageProfile | TextProfile | VideoProfile) -> str:
+    """Return how labels are read where there is no contract: nothing is demanded, so that no threshold stands in it."""
+    if isinstance(profile, ImageProfile):
+        lines, unit = list(_boxes_read(profile)), "image"
+    elif isinstance(profile, VideoProfile):
+        lines, unit = list(_videos_read(profile)), "video"
+    else:
+        lines, unit = (
+            ["A text has exactly one label; it is right if it is the gold's. A text without one is an error."],
+            "text",
+        )
+    bound = profile.bound
+    lines.append(
+        f"Limits are one-sided, each at {bound.confidence:.4g} confidence, {_METHODS[bound.method]}, with the {unit} as the "
+        "unit of sampling."
+    )
+    lines.append("There is no contract: nothing is demanded, and these figures are no verdict.")
+    return "\n".join(["How the labels were read (goldgate's default)", *(f"  - {line}" for line in lines)]) + "\n"
+
+
 def _order(terms: Terms) -> Iterator[str]:
     volumes, deadline = terms.volumes, terms.deadline
     yield f"{terms.parties.client.name} (client) orders from {terms.parties.vendor.name} (vendor) for: {terms.purpose}."
@@ -67,6 +87,11 @@ def _image(terms: Terms, profile: ImageProfile | None) -> Iterator[str]:
     if profile is None:
         return
     yield f"Classes: {', '.join(terms.guideline.class_names)}."
+    yield from _boxes_read(profile)
+    yield from _demands(terms, profile)
+
+
+def _boxes_read(profile: ImageProfile) -> Iterator[str]:
     classes = "of the same class" if profile.class_aware else "whatever their class"
     pairing = {
         "hungarian": "one to one, so that as many boxes as possible find a partner and then their total IoU is largest",
@@ -84,7 +109,6 @@ def _image(terms: Terms, profile: ImageProfile | None) -> Iterator[str]:
         yield f"Boxes with a side under {profile.min_side_px:g} px are left out on both sides."
     else:
         yield "No box is too small to count."
-    yield from _demands(terms, profile)
 
 
 def _text(terms: Terms, profile: TextProfile | None) -> Iterator[str]:
@@ -102,6 +126,13 @@ def _text(terms: Terms, profile: TextProfile | None) -> Iterator[str]:
 def _video(terms: Terms, profile: VideoProfile | None) -> Iterator[str]:
     if profile is None:
         return
+    yield from _videos_read(profile)
+    for event in terms.guideline.events:
+        yield f"Event {event.name}: {_event(event)}"
+    yield from _demands(terms, profile)
+
+
+def _videos_read(profile: VideoProfile) -> Iterator[str]:
     yield (
         f"A keyframe is right if it is paired one to one with a gold keyframe at most {profile.keyframe_tolerance_s:g} s "
         f"away; a start of a shot, at most {profile.shot_tolerance_frames} frames away."
@@ -110,9 +141,6 @@ def _video(terms: Terms, profile: VideoProfile | None) -> Iterator[str]:
         f"An event is right if it is paired one to one with a gold event of the same name at temporal IoU >= "
         f"{profile.event_tiou:g} (a tie within 1e-9 counts as reached)."
     )
-    for event in terms.guideline.events:
-        yield f"Event {event.name}: {_event(event)}"
-    yield from _demands(terms, profile)
 
 
 def _event(event: EventRule) -> str:

@@ -50,6 +50,20 @@ def reading_in_chinese(terms: Terms) -> str:
     return "\n\n".join([f"合同 {terms.contract} 的解读: {terms.title}", *blocks]) + "\n"
 
 
+def profile_in_chinese(profile: ImageProfile | TextProfile | VideoProfile) -> str:
+    """Return how labels are read where there is no contract: nothing is demanded, so that no threshold stands in it."""
+    if isinstance(profile, ImageProfile):
+        lines, unit = list(_boxes_read(profile)), "图像"
+    elif isinstance(profile, VideoProfile):
+        lines, unit = list(_videos_read(profile)), "视频"
+    else:
+        lines, unit = ["每条文本有且只有一个标签, 与金标一致即为正确; 未标注的文本计为错误。"], "文本"
+    bound = profile.bound
+    lines.append(f"置信限为单侧, 各按 {bound.confidence:.4g} 的置信水平, {_METHODS[bound.method]}, 以{unit}为抽样单元。")
+    lines.append("没有合同: 不设任何门槛, 所列数字不构成验收结论。")
+    return "\n".join(["评分口径 (goldgate 默认)", *(f"  - {line}" for line in lines)]) + "\n"
+
+
 def _order(terms: Terms) -> Iterator[str]:
     volumes, deadline = terms.volumes, terms.deadline
     yield f"甲方 {terms.parties.client.name} 委托乙方 {terms.parties.vendor.name} 标注数据, 用途: {terms.purpose}。"
@@ -71,6 +85,11 @@ def _image(terms: Terms, profile: ImageProfile | None) -> Iterator[str]:
     if profile is None:
         return
     yield f"类别: {', '.join(terms.guideline.class_names)}。"
+    yield from _boxes_read(profile)
+    yield from _demands(terms, profile)
+
+
+def _boxes_read(profile: ImageProfile) -> Iterator[str]:
     classes = "类别相同的" if profile.class_aware else "任意类别的"
     pairing = {
         "hungarian": "一对一配对, 先使配成的框数最多, 再使总 IoU 最大",
@@ -88,7 +107,6 @@ def _image(terms: Terms, profile: ImageProfile | None) -> Iterator[str]:
         yield f"任一边小于 {profile.min_side_px:g} 像素的框, 双方均不计入。"
     else:
         yield "不设最小尺寸, 所有框均计入。"
-    yield from _demands(terms, profile)
 
 
 def _text(terms: Terms, profile: TextProfile | None) -> Iterator[str]:
@@ -106,6 +124,13 @@ def _text(terms: Terms, profile: TextProfile | None) -> Iterator[str]:
 def _video(terms: Terms, profile: VideoProfile | None) -> Iterator[str]:
     if profile is None:
         return
+    yield from _videos_read(profile)
+    for event in terms.guideline.events:
+        yield f"事件 {event.name}: {_event(event)}"
+    yield from _demands(terms, profile)
+
+
+def _videos_read(profile: VideoProfile) -> Iterator[str]:
     yield (
         f"关键帧判为正确, 须与一个金标关键帧一对一配对, 相差不超过 {profile.keyframe_tolerance_s:g} 秒; "
         f"镜头起点相差不超过 {profile.shot_tolerance_frames} 帧。"
@@ -113,9 +138,6 @@ def _video(terms: Terms, profile: VideoProfile | None) -> Iterator[str]:
     yield (
         f"事件判为正确, 须与一个同名金标事件一对一配对, 时间交并比不低于 {profile.event_tiou:g} (相差 1e-9 以内视为达到)。"
     )
-    for event in terms.guideline.events:
-        yield f"事件 {event.name}: {_event(event)}"
-    yield from _demands(terms, profile)
 
 
 def _event(event: EventRule) -> str:

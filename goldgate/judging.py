@@ -12,7 +12,7 @@ from contract.errors import StageError
 from contract.files import read_parquet, sha256_file, write_json, write_together
 from contract.formats.loose import read_pair
 from contract.labelset import LabelSet
-from contract.reading import reading
+from contract.reading import profile_reading, reading
 from contract.scores import BoxScore, Score, SentimentScore
 from contract.tables import KIND_OF_TASK, Task
 from contract.terms import Terms, load_terms
@@ -89,7 +89,7 @@ def score_files(
             labels=ours,
             gold=theirs,
             terms=terms,
-            reading=_reading(terms),
+            reading=_reading(terms) or _default_reading(task),
             sources={str(path): sha256_file(path) for path in (labels, gold) if path.is_file()},
         )
         write_together(out, report_files(score.model_dump(mode="json"), report))
@@ -218,6 +218,11 @@ def _rejects(stage: Stage) -> pa.Table | None:
 
 def _reading(terms: Terms | None) -> Words | None:
     return None if terms is None else Words(zh=reading(terms, "zh"), en=reading(terms, "en"))
+
+
+def _default_reading(task: Task) -> Words:
+    profile = defaults.OF_KIND[KIND_OF_TASK[task]]
+    return Words(zh=profile_reading(profile, "zh"), en=profile_reading(profile, "en"))
 
 
 def _software() -> dict[str, str]:

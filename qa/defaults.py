@@ -1,5 +1,6 @@
 """Profiles for scoring two files with no contract at hand: the reading is stated in every score."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from contract.acceptance import (
@@ -13,6 +14,7 @@ from contract.acceptance import (
     VideoMetrics,
     VideoProfile,
 )
+from contract.tables import Kind
 
 IMAGE: Final = ImageProfile(
     matching="hungarian",
@@ -36,3 +38,9 @@ VIDEO: Final = VideoProfile(
     metrics=VideoMetrics(keyframe_f1=0.9, event_f1=0.9, shot_f1=0.9),
     bound=VideoBound(method="korn_graubard", confidence=0.95, cluster="video"),
 )
+
+OF_KIND: Final[Mapping[Kind, ImageProfile | TextProfile | VideoProfile]] = {
+    Kind.IMAGE: IMAGE,
+    Kind.TEXT: TEXT,
+    Kind.VIDEO: VIDEO,
+}

@@ -84,6 +84,7 @@ def render(report: ReportInput) -> str:
             boxes=_boxes(report, boxes) if isinstance(boxes, BoxScore) else None,
             sentiment=_sentiment(report, sentiment) if isinstance(sentiment, SentimentScore) else None,
             video=_video(report),
+            footer=_footer(report),
         )
     )
 
@@ -105,7 +106,22 @@ def _environment() -> jinja2.Environment:
         most_class_rows=_MOST_CLASS_ROWS,
     )
     environment.filters.update(share=figures.share, plain=figures.plain, picture=_picture_uri, value=_value)
+    environment.filters["css_string"] = _css_string
     return environment
+
+
+def _footer(report: ReportInput) -> str:
+    """Return what stands under every printed page: what was judged, and the digest of the figures."""
+    pins = report.verdict.pins if report.verdict else None
+    judged = f"{pins.contract} / {pins.lot} / {pins.submission}" if pins else wording.WORDS["score_title"].zh
+    digest = report.files.get("score.json")
+    return f"{judged} · score.json {digest[:16]}" if digest else judged
+
+
+def _css_string(text: str) -> Markup:
+    """Return `text` as a string of CSS: everything but letters and digits is escaped, so that no name can break out."""
+    escaped = "".join(c if c.isascii() and c.isalnum() else f"\\{ord(c):06x}" for c in text)
+    return Markup('"{}"').format(escaped)
 
 
 def _say(words: Words) -> Markup:

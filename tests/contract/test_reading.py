@@ -5,9 +5,11 @@ from typing import Any, Literal
 
 import pytest
 
-from contract.reading import reading
+from contract.reading import profile_reading, reading
+from contract.tables import Kind
 from contract.terms import Terms, load_terms, parse_terms
 from contract.yamlfile import parse_yaml
+from qa import defaults
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 Language = Literal["zh", "en"]
@@ -77,3 +79,18 @@ def test_kind_that_is_not_ordered_has_no_section(language: Language) -> None:
     document["acceptance"]["video"] = None
     words = reading(parse_terms(document, origin="x"), language)
     assert "person_present" not in words
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_a_profile_without_a_contract_is_read_in_words(language: Language) -> None:
+    facts = {
+        Kind.IMAGE: ("0.5", "1e-9", "Korn-Graubard", "0.95", "crowd"),
+        Kind.TEXT: ("Clopper-Pearson", "0.95"),
+        Kind.VIDEO: ("0.5", "2", "Korn-Graubard"),
+    }
+    for kind, profile in defaults.OF_KIND.items():
+        words = profile_reading(profile, language)
+        assert {"zh": "没有合同", "en": "no contract"}[language] in words
+        for fact in facts[kind]:
+            assert fact in words.lower() or fact in words
+        assert "0.9 " not in words  # a threshold that nobody demanded

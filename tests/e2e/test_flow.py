@@ -134,7 +134,10 @@ def test_score_needs_no_lot(cli: Any, tmp_path: Path) -> None:
     score = cli.json()
     assert (score["n"], score["correct"]) == (3, 2)
     assert set(score) >= {"accuracy", "lower_bound", "macro_f1", "kappa", "confusion"}
-    assert (out / "report.html").exists()
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "没有合同" in page
+    assert "There is no contract" in page
+    assert cli("verify-report", out) == 0
 
 
 def test_score_of_coco_files(cli: Any, tmp_path: Path) -> None:

@@ -354,3 +354,16 @@ def test_many_defects_keep_the_page_small(tmp_path: Path) -> None:
     assert page.count("image") == 12
     assert "600" in page.text
     assert len(html.encode()) < 3_000_000
+
+
+def test_the_foot_of_a_printed_page_cannot_break_out_of_the_style(report: ReportInput) -> None:
+    assert report.verdict is not None
+    pins = report.verdict.pins.model_copy(update={"lot": '"; } </style><b>'})
+    evil = dataclasses.replace(report, scores={}, verdict=report.verdict.model_copy(update={"pins": pins}))
+    html = render(dataclasses.replace(evil, files={"score.json": "0a" * 32}))
+    foot = re.search(r"@bottom-left { content: \"([^\"]*)\"", html)
+    assert foot
+    assert re.fullmatch(r"(?:[A-Za-z0-9]|\\[0-9a-f]{6})+", foot[1])
+    said = re.sub(r"\\([0-9a-f]{6})", lambda code: chr(int(code[1], 16)), foot[1])
+    assert said == f'{pins.contract} / "; }} </style><b> / 2 · score.json 0a0a0a0a0a0a0a0a'
+    assert Page(html).open == []
