@@ -1,5 +1,7 @@
 """Boxes against gold, as one document: the contract's reading, its limits, the defects, and COCO's reading."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, Literal, cast
 
 import numpy as np
@@ -23,8 +25,9 @@ from contract.scores import (
     SizeRates,
 )
 from contract.tables import Task
-from qa import coco
+from qa import coco, coco_device
 from qa.boxes import BoxColumns, Reading, box_columns, class_names, ordered_by_content, read_boxes
+from qa.coco import CocoArrays
 from qa.coverage import Scored, scored_items
 from qa.defects import defect_table, find_defects, taken
 from qa.iou import TIE, Device, check_device
@@ -48,7 +51,7 @@ def score_boxes(
         labels: the submission (or drafts: with scores on every box COCO's figures are given too).
         gold: what is true; its states say which images are scored.
         profile: the reading.
-        device: where overlaps are computed; the result is the same.
+        device: where overlaps and COCO's figures are computed; the result is the same.
         lot_items: size of the lot that the gold's images were drawn from, for limits of a finite lot.
 
     Raises:
@@ -65,7 +68,8 @@ def score_boxes(
     sums = _sums_by_image(reading, len(items))
     bounds = three_intervals(sums, bound=profile.bound, lot_items=lot_items)
     defects = find_defects(reading, profile)
-    figures, curves, reason = _coco_reading(columns, submitted, scored=scored, scores=ours["score"], names=names)
+    evaluate = partial(coco_device.evaluate, classes=len(names), device=device)
+    figures, curves, reason = _coco_reading(columns, submitted, scored=scored, scores=ours["score"], evaluate=evaluate)
     return BoxScore(
         contract=_contract(reading, sums, bounds=bounds, coverage=scored.coverage, items=items),
         defects=BoxDefects(**{defect.kind: int(defect.gold.size) for defect in defects}),
@@ -163,7 +167,7 @@ def _match_table(reading: Reading, *, items: list[str], names: list[str]) -> pa.
 
 
 def _coco_reading(
-    gold: BoxColumns, labels: BoxColumns, *, scored: Scored, scores: pa.ChunkedArray, names: list[str]
+    gold: BoxColumns, labels: BoxColumns, *, scored: Scored, scores: pa.ChunkedArray, evaluate: Callable[..., CocoArrays]
 ) -> tuple[CocoFigures | None, CocoCurves | None, str | None]:
     if not len(labels):
         return None, None, "the submission has no boxes, so that there are no scores to rank by"
@@ -171,7 +175,7 @@ def _coco_reading(
     if own.null_count:
         return None, None, f"{own.null_count} of {len(labels)} boxes carry no score; average precision ranks by score"
     place = _place_in_states(scored)
-    arrays = coco.evaluate(_placed(gold, place), _placed(labels, place), scores=_floats(own), classes=len(names))
+    arrays = evaluate(_placed(gold, place), _placed(labels, place), scores=_floats(own))
     return coco.figures(arrays), coco.curves(arrays), None
 
 
