@@ -4,14 +4,15 @@ Nothing here has a default: a field that the parties leave open is refused and n
 the profile sketch of the project's acceptance notes; Korn and Graubard 1998; Clopper and Pearson 1934).
 """
 
-import math
-from statistics import NormalDist
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from contract.guideline import Strict
+from contract.inspection import AqlSampling
+from contract.ruleterms import items_to_prove, proof_method, rule_problems
 
+Rule = Literal["lower_bound", "point", "aql", "e_process"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Threshold = Annotated[float, Field(gt=0, lt=1)]
 Confidence = Annotated[float, Field(gt=0.5, lt=1)]
@@ -40,6 +41,7 @@ class BoxMetrics(Thresholds):
     precision: Threshold | None
     recall: Threshold | None
     class_recall_min: Threshold | None
+    conforming: Threshold | None = None  # share of images without any defect
 
 
 class SentimentMetrics(Thresholds):
@@ -56,6 +58,9 @@ class VideoMetrics(Thresholds):
     keyframe_f1: Threshold | None
     event_f1: Threshold | None
     shot_f1: Threshold | None
+    keyframe_conforming: Threshold | None = None  # share of videos whose keyframes have no defect
+    event_conforming: Threshold | None = None
+    shot_conforming: Threshold | None = None
 
 
 class BoxBound(Strict):
@@ -114,10 +119,11 @@ class VideoProfile(Strict):
 class Sampling(Strict):
     """How many items are checked, and who can predict which."""
 
-    mode: Literal["lower_bound"]
+    mode: Literal["lower_bound", "aql", "e_process"]
     min_items: Annotated[int, Field(gt=0)]
     extend_to: Annotated[int, Field(gt=0)]
     draw: Literal["commit_reveal", "full"]
+    aql: AqlSampling | None = None  # under rule aql, and only there
 
     @model_validator(mode="after")
     def _extension_is_no_smaller(self) -> "Sampling":
@@ -152,7 +158,7 @@ class Acceptance(Strict):
     image: ImageProfile | None
     text: TextProfile | None
     video: VideoProfile | None
-    rule: Literal["lower_bound", "point"]  # what must reach the threshold
+    rule: Rule  # what must reach the threshold
     sampling: Sampling
     gold: Gold
     rework: Rework
@@ -165,13 +171,19 @@ class Acceptance(Strict):
         return {kind: profile for kind, profile in found.items() if profile is not None}
 
     @model_validator(mode="after")
+    def _the_rule_fits(self) -> "Acceptance":
+        if problems := list(rule_problems(self)):
+            raise ValueError("; ".join(problems))
+        return self
+
+    @model_validator(mode="after")
     def _the_sample_can_prove_the_thresholds(self) -> "Acceptance":
-        if self.rule == "point":
+        if self.rule in {"point", "aql"}:
             return self
         census = self.sampling.draw == "full"
         problems = []
         for kind, profile in self.profiles.items():
-            metric, needed = _largest_need(profile, census=census)
+            metric, needed = _largest_need(profile, rule=self.rule, census=census)
             if needed > self.sampling.extend_to:
                 problems.append(
                     f"acceptance.{kind}.metrics.{metric} of {profile.metrics.demanded[metric]:g} at confidence "
@@ -184,22 +196,7 @@ class Acceptance(Strict):
         return self
 
 
-def items_to_prove(threshold: float, confidence: float, *, method: str = "clopper_pearson") -> int:
-    """Return the smallest sample that, without one error, puts the one-sided lower bound at `threshold`.
-
-    Clopper-Pearson, and Korn-Graubard where nothing is wrong: the smallest n with threshold**n <= 1 - confidence.
-    Wilson: the smallest n with n / (n + z**2) >= threshold. Other methods promise no closed form and give 1.
-    """
-    if method in {"clopper_pearson", "korn_graubard"}:
-        exact = math.log(1 - confidence) / math.log(threshold)
-    elif method == "wilson":
-        exact = NormalDist().inv_cdf(confidence) ** 2 * threshold / (1 - threshold)
-    else:
-        return 1
-    return max(1, math.ceil(exact - 1e-9))
-
-
-def _largest_need(profile: ImageProfile | TextProfile | VideoProfile, *, census: bool) -> tuple[str, int]:
+def _largest_need(profile: ImageProfile | TextProfile | VideoProfile, *, rule: Rule, census: bool) -> tuple[str, int]:
     """Return the metric over all items that needs the largest sample, and that sample's size.
 
     The smallest recall over classes counts the items of one class, whose number no one knows beforehand; and a lot
@@ -212,5 +209,8 @@ def _largest_need(profile: ImageProfile | TextProfile | VideoProfile, *, census:
     else:
         demanded = {name: value for name, value in profile.metrics.demanded.items() if name != "class_recall_min"}
     bound = profile.bound
-    needs = {name: items_to_prove(value, bound.confidence, method=bound.method) for name, value in demanded.items()}
+    needs = {
+        name: items_to_prove(value, bound.confidence, method=proof_method(rule, name, bound.method))
+        for name, value in demanded.items()
+    }
     return max(needs.items(), key=lambda need: need[1], default=("class_recall_min", 1))

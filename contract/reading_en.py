@@ -5,6 +5,8 @@ from typing import Final
 
 from contract.acceptance import ImageProfile, TextProfile, VideoProfile
 from contract.guideline import EventRule, ObjectEvent
+from contract.inspection import AqlSampling
+from contract.ruleterms import COUNTING_RULES, proof_method, tightened_confidence
 from contract.terms import Terms
 
 _METRICS: Final = {
@@ -17,6 +19,10 @@ _METRICS: Final = {
     "keyframe_f1": "F1 over keyframes",
     "event_f1": "F1 over events",
     "shot_f1": "F1 over starts of shots",
+    "conforming": "the share of images without any defect",
+    "keyframe_conforming": "the share of videos without any defect in their keyframes",
+    "event_conforming": "the share of videos without any defect in their events",
+    "shot_conforming": "the share of videos without any defect in their starts of shots",
 }
 _METHODS: Final = {
     "korn_graubard": "Korn-Graubard (effective sample size with t correction)",
@@ -158,8 +164,10 @@ def _demands(terms: Terms, profile: ImageProfile | TextProfile | VideoProfile) -
     bound = profile.bound
     cluster = "text" if isinstance(profile, TextProfile) else str(getattr(bound, "cluster", "item"))
     for metric, threshold in profile.metrics.demanded.items():
-        method = _METHODS["dirichlet" if metric == "macro_f1" else bound.method]
-        if terms.acceptance.rule == "lower_bound":
+        method = _METHODS["dirichlet" if metric == "macro_f1" else proof_method("lower_bound", metric, bound.method)]
+        if terms.acceptance.rule in COUNTING_RULES:
+            yield f"Demanded: {_METRICS[metric]} of at least {threshold:g}, counted {cluster} by {cluster} (rule below)."
+        elif terms.acceptance.rule == "lower_bound":
             yield (
                 f"Demanded: {_METRICS[metric]} of at least {threshold:g}, proven by its one-sided lower bound at "
                 f"{bound.confidence:.4g} confidence, {method}, with the {cluster} as the unit of sampling."
@@ -178,7 +186,11 @@ def _verdict(terms: Terms) -> Iterator[str]:
     sampling = terms.acceptance.sampling
     few = f"fewer than {sampling.min_items} items of a kind (or of all that the lot holds) were checked"
     grow = f"the sample then grows by the next items of the draw, to at most {sampling.extend_to}"
-    if terms.acceptance.rule == "lower_bound":
+    if terms.acceptance.rule == "aql":
+        yield from _aql_verdict(sampling.aql)
+    elif terms.acceptance.rule == "e_process":
+        yield from _e_verdict(terms, few, grow)
+    elif terms.acceptance.rule == "lower_bound":
         yield "ACCEPT: the lower bound of every demanded number reaches its threshold."
         yield "REJECT: the upper bound of a demanded number stays under its threshold."
         yield f"EXTEND: neither is proven, or {few}; {grow}."
@@ -186,13 +198,60 @@ def _verdict(terms: Terms) -> Iterator[str]:
         yield "ACCEPT: every demanded number, as measured, reaches its threshold."
         yield "REJECT: a demanded number, as measured, is under its threshold."
         yield f"EXTEND: {few}; {grow}."
+    yield (
+        "All demands must be met, each by itself, so that the client's risk is that of one demand; the vendor's chances to "
+        "miss one add up."
+    )
     yield "A number that cannot be computed is never a pass; an item without labels and without the word 'empty' is missing."
     yield "A lot with missing items is not accepted before they are there; only the client's gold can excuse an item."
 
 
+def _aql_verdict(aql: AqlSampling | None) -> Iterator[str]:
+    if aql is None:
+        return
+    yield (
+        f"Rule AQL: the single sampling plan of GB/T 2828.1 (ISO 2859-1) for AQL {aql.limit:g} % nonconforming, inspection "
+        f"level {aql.level}, {aql.severity} inspection and the number of items of a kind in the lot says how many are "
+        "checked (n) and how many of them may fail to conform (Ac); min_items and extend_to decide nothing under this rule."
+    )
+    yield "ACCEPT: at most Ac of n items do not conform, for every demanded number."
+    yield "REJECT: more than Ac items do not conform, as soon as that many are found."
+    yield "EXTEND: fewer than n items were checked and at most Ac of them do not conform; the next items of the draw follow."
+    yield "Where more than n were checked, the lot passes if n of them, drawn at random, would more likely than not pass."
+    yield (
+        "Such a plan seldom rejects work at the AQL and does not prove that the AQL is kept; `goldgate check` shows what it "
+        "accepts."
+    )
+
+
+def _e_verdict(terms: Terms, few: str, grow: str) -> Iterator[str]:
+    yield (
+        "Rule e-process: evidence is a likelihood ratio, averaged over all shares on one side of the threshold against the "
+        "threshold, drawing from the lot without replacement where its size counts; it decides once it reaches "
+        "1 / (1 - confidence), and may be looked at after every item without raising either party's risk."
+    )
+    for kind, profile in terms.acceptance.profiles.items():
+        risk = 1 - profile.bound.confidence
+        yield (
+            f"For {kind}s the confidence is {profile.bound.confidence:.4g}, so that evidence of {1 / risk:.6g} decides: "
+            "work below the threshold is ever accepted, and work that reaches it ever rejected, with probability "
+            f"{risk:.4g} at most."
+        )
+    yield "ACCEPT: the evidence that the threshold is reached suffices, for every demanded number."
+    yield "REJECT: the evidence that it is not reached suffices, for a demanded number."
+    yield f"EXTEND: neither suffices, or {few}; {grow}."
+
+
 def _sampling(terms: Terms) -> Iterator[str]:
     sampling, gold = terms.acceptance.sampling, terms.acceptance.gold
-    if sampling.draw == "commit_reveal":
+    if terms.acceptance.rule == "aql" and sampling.draw == "commit_reveal":
+        yield (
+            "As many items of each kind as the plan says are drawn, by a key that neither party can choose alone: "
+            "both publish the SHA-256 of a secret before the delivery is sealed and reveal the secret after it."
+        )
+    elif terms.acceptance.rule == "aql":
+        yield "Every item of the lot that has gold is checked; as many of each kind as the plan says are needed."
+    elif sampling.draw == "commit_reveal":
         yield (
             f"At least {sampling.min_items} items of each kind are drawn, by a key that neither party can choose alone: "
             "both publish the SHA-256 of a secret before the delivery is sealed and reveal the secret after it."
@@ -210,6 +269,8 @@ def _rework(terms: Terms) -> Iterator[str]:
     rework = terms.acceptance.rework
     sample = "a fresh sample" if rework.fresh_sample else "the same sample"
     severity = {"same": "the same severity", "tightened": "tightened severity"}[rework.severity_after_reject]
+    if rework.severity_after_reject == "tightened":
+        severity += f" ({_tightened(terms)})"
     yield (
         f"After a rejection: at most {rework.max_rounds} rounds of rework of {rework.workdays} working days each, judged on "
         f"{sample} with {severity}."
@@ -220,6 +281,18 @@ def _rework(terms: Terms) -> Iterator[str]:
         if days
         else "Silence of the client never counts as acceptance."
     )
+
+
+def _tightened(terms: Terms) -> str:
+    acceptance = terms.acceptance
+    if acceptance.rule == "aql":
+        return "the plan of tightened inspection"
+    if acceptance.rule == "point":
+        return "the lower bound at the confidence given must reach the threshold, and the upper bound below it rejects"
+    told = ", ".join(
+        f"{tightened_confidence(profile.bound.confidence):.6g} for {kind}s" for kind, profile in acceptance.profiles.items()
+    )
+    return f"half the client's risk: confidence {told}"
 
 
 def _identity(terms: Terms) -> Iterator[str]:

@@ -5,6 +5,8 @@ from typing import Final
 
 from contract.acceptance import ImageProfile, TextProfile, VideoProfile
 from contract.guideline import EventRule, ObjectEvent
+from contract.inspection import AqlSampling
+from contract.ruleterms import COUNTING_RULES, proof_method, tightened_confidence
 from contract.terms import Terms
 
 _METRICS: Final = {
@@ -17,6 +19,10 @@ _METRICS: Final = {
     "keyframe_f1": "关键帧 F1",
     "event_f1": "事件 F1",
     "shot_f1": "镜头起点 F1",
+    "conforming": "无任何缺陷的图像所占比例",
+    "keyframe_conforming": "关键帧无任何缺陷的视频所占比例",
+    "event_conforming": "事件无任何缺陷的视频所占比例",
+    "shot_conforming": "镜头起点无任何缺陷的视频所占比例",
 }
 _METHODS: Final = {
     "korn_graubard": "Korn-Graubard 法 (有效样本量, t 修正)",
@@ -26,6 +32,7 @@ _METHODS: Final = {
     "jeffreys": "Jeffreys 法",
     "dirichlet": "Dirichlet 后验分位数 (宏平均 F1 不是比例)",
 }
+_SEVERITIES: Final = {"normal": "正常检验", "tightened": "加严检验", "reduced": "放宽检验"}
 _UNITS: Final = {"image": "图像", "text": "文本", "video": "视频"}
 
 
@@ -155,8 +162,10 @@ def _demands(terms: Terms, profile: ImageProfile | TextProfile | VideoProfile) -
     bound = profile.bound
     unit = _UNITS["text" if isinstance(profile, TextProfile) else str(getattr(bound, "cluster", "item"))]
     for metric, threshold in profile.metrics.demanded.items():
-        method = _METHODS["dirichlet" if metric == "macro_f1" else bound.method]
-        if terms.acceptance.rule == "lower_bound":
+        method = _METHODS["dirichlet" if metric == "macro_f1" else proof_method("lower_bound", metric, bound.method)]
+        if terms.acceptance.rule in COUNTING_RULES:
+            yield f"要求: {_METRICS[metric]} 不低于 {threshold:g}, 以{unit}为单位逐件判定, 按下述规则计数。"
+        elif terms.acceptance.rule == "lower_bound":
             yield (
                 f"要求: {_METRICS[metric]} 不低于 {threshold:g}, 以单侧置信下限证明, 置信水平 {bound.confidence:.4g}, "
                 f"{method}, 以{unit}为抽样单位。"
@@ -173,7 +182,11 @@ def _demands(terms: Terms, profile: ImageProfile | TextProfile | VideoProfile) -
 def _verdict(terms: Terms) -> Iterator[str]:
     sampling = terms.acceptance.sampling
     grow = f"依抽样次序追加样本, 最多 {sampling.extend_to} 件"
-    if terms.acceptance.rule == "lower_bound":
+    if terms.acceptance.rule == "aql":
+        yield from _aql_verdict(sampling.aql)
+    elif terms.acceptance.rule == "e_process":
+        yield from _e_verdict(terms, grow)
+    elif terms.acceptance.rule == "lower_bound":
         yield "ACCEPT (接收): 每项要求的置信下限均达到门限。"
         yield "REJECT (拒收): 任一要求的置信上限仍低于门限。"
         yield f"EXTEND (加抽): 两者都未证明, 或任一类型已检不足 {sampling.min_items} 件 (批量更小时为全批); {grow}。"
@@ -181,13 +194,55 @@ def _verdict(terms: Terms) -> Iterator[str]:
         yield "ACCEPT (接收): 每项要求的实测值均达到门限。"
         yield "REJECT (拒收): 任一要求的实测值低于门限。"
         yield f"EXTEND (加抽): 任一类型已检不足 {sampling.min_items} 件 (批量更小时为全批); {grow}。"
+    yield "各项要求须分别全部达到: 甲方风险仍为单项风险, 乙方各项未达到的可能则相加。"
     yield "无法计算的指标一律不算通过; 既无标注又未注明为空的数据视为漏标。"
     yield "本批未标齐的, 补齐之前不予接收; 只有甲方的金标可以免除一项数据。"
 
 
+def _aql_verdict(aql: AqlSampling | None) -> Iterator[str]:
+    if aql is None:
+        return
+    yield (
+        f"AQL 规则: 按 GB/T 2828.1 (ISO 2859-1) 的一次抽样方案, AQL {aql.limit:g} % 不合格品, 检验水平 {aql.level}, "
+        f"{_SEVERITIES[aql.severity]}, 由本批每种类型的件数查得样本量 n 与接收数 Ac; "
+        "本规则下 min_items 与 extend_to 不起作用。"
+    )
+    yield "ACCEPT (接收): 每项要求中, n 件里不合格不超过 Ac 件。"
+    yield "REJECT (拒收): 不合格超过 Ac 件, 一经发现即判。"
+    yield "EXTEND (加抽): 已检不足 n 件且不合格不超过 Ac 件; 依抽样次序补足。"
+    yield "已检超过 n 件时, 若从中随机抽取 n 件多半会被接收, 则接收, 否则拒收。"
+    yield "这种方案很少拒收质量处于 AQL 的批, 但接收并不证明质量达到 AQL; goldgate check 给出各质量水平的接收机会。"
+
+
+def _e_verdict(terms: Terms, grow: str) -> Iterator[str]:
+    yield (
+        "e 过程规则: 证据值为似然比, 即门限一侧各比例的平均相对于门限本身, 须计批量时按不放回抽样计算; 证据值达到 "
+        "1/(1-置信水平) 即定论, 每检一件都可查看, 双方风险均不因此增大。"
+    )
+    for kind, profile in terms.acceptance.profiles.items():
+        risk = 1 - profile.bound.confidence
+        yield (
+            f"{_UNITS[kind]}的置信水平为 {profile.bound.confidence:.4g}, 证据值达到 {1 / risk:.6g} 即定论: "
+            f"低于门限而被接收、达到门限而被拒收的概率均不超过 {risk:.4g}。"
+        )
+    yield "ACCEPT (接收): 每项要求达到门限的证据值足够。"
+    yield "REJECT (拒收): 任一要求未达到门限的证据值足够。"
+    yield (
+        f"EXTEND (加抽): 两者都不足, 或任一类型已检不足 {terms.acceptance.sampling.min_items} 件 "
+        f"(批量更小时为全批); {grow}。"
+    )
+
+
 def _sampling(terms: Terms) -> Iterator[str]:
     sampling, gold = terms.acceptance.sampling, terms.acceptance.gold
-    if sampling.draw == "commit_reveal":
+    if terms.acceptance.rule == "aql" and sampling.draw == "commit_reveal":
+        yield (
+            "每种类型按抽样方案所定件数抽取; 抽样密钥任何一方都不能单独决定: 双方在交付封存前公布各自随机数的 "
+            "SHA-256, 封存后公开随机数。"
+        )
+    elif terms.acceptance.rule == "aql":
+        yield "本批有金标的数据全部检验; 每种类型的件数不少于抽样方案所定。"
+    elif sampling.draw == "commit_reveal":
         yield (
             f"每种类型至少抽取 {sampling.min_items} 件; 抽样密钥任何一方都不能单独决定: 双方在交付封存前公布各自随机数的 "
             "SHA-256, 封存后公开随机数。"
@@ -204,9 +259,24 @@ def _rework(terms: Terms) -> Iterator[str]:
     rework = terms.acceptance.rework
     sample = "重新抽样" if rework.fresh_sample else "沿用原样本"
     severity = {"same": "严格度不变", "tightened": "加严检验"}[rework.severity_after_reject]
+    if rework.severity_after_reject == "tightened":
+        severity += f" ({_tightened(terms)})"
     yield f"拒收后最多返工 {rework.max_rounds} 轮, 每轮 {rework.workdays} 个工作日; 复验{sample}, {severity}。"
     days = terms.acceptance.deemed_acceptance_workdays
     yield f"交付后甲方 {days} 个工作日内未答复的, 视为验收合格。" if days else "甲方未答复不视为验收合格。"
+
+
+def _tightened(terms: Terms) -> str:
+    acceptance = terms.acceptance
+    if acceptance.rule == "aql":
+        return "采用加严检验的抽样方案"
+    if acceptance.rule == "point":
+        return "改以所定置信水平的置信下限达到门限为接收, 置信上限低于门限为拒收"
+    told = ", ".join(
+        f"{_UNITS[kind]} {tightened_confidence(profile.bound.confidence):.6g}"
+        for kind, profile in acceptance.profiles.items()
+    )
+    return f"甲方风险减半, 置信水平: {told}"
 
 
 def _identity(terms: Terms) -> Iterator[str]:

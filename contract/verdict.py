@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Literal
 
 from pydantic import Field
 
+from contract.acceptance import Rule
+from contract.inspection import Level, Severity
 from contract.scores import Document
 from contract.tables import Kind
 
@@ -16,6 +17,28 @@ class Outcome(str, Enum):
     ACCEPT = "ACCEPT"
     REJECT = "REJECT"
     EXTEND = "EXTEND"
+
+
+class CountingPlan(Document):
+    """A single sampling plan by AQL: of n items, up to `accept` nonconforming ones pass."""
+
+    aql: float = Field(description="per cent of nonconforming items")
+    level: Level
+    severity: Severity
+    letter: str = Field(description="code letter of the plan's row")
+    n: int
+    accept: int
+    reject: int
+
+
+class ItemCount(Document):
+    """What a rule that counts items saw; with the threshold, all that its outcome follows from."""
+
+    checked: int
+    nonconforming: int
+    lot_items: int | None = Field(description="size of the lot, where the finite lot was taken into account")
+    confidence: float
+    plan: CountingPlan | None = Field(description="of rule aql")
 
 
 class Criterion(Document):
@@ -29,6 +52,7 @@ class Criterion(Document):
     threshold: float
     outcome: Outcome
     units: int = Field(description="units of sampling behind the figure")
+    counted: ItemCount | None = Field(default=None, description="under the rules aql and e_process")
 
 
 class Pins(Document):
@@ -49,7 +73,8 @@ class Verdict(Document):
     """ACCEPT only if every criterion is met: an intersection-union test keeps the client's risk at each criterion's own."""
 
     verdict: Outcome
-    rule: Literal["lower_bound", "point"]
+    rule: Rule = Field(description="the rule that judged; under tightened severity it may be stricter than the terms'")
+    severity: Severity = "normal"
     reasons: tuple[str, ...]
     reasons_zh: tuple[str, ...]
     criteria: tuple[Criterion, ...]

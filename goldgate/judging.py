@@ -129,7 +129,7 @@ def accept_submission(stage: Stage, submission: int | None, gold: int | None, *,
     verdict, report = run_accept(stage, submission, gold, device=device)
     if as_json:
         document = verdict.model_dump(mode="json")
-        order = ("verdict", "reasons", "criteria", "report", "reasons_zh", "rule", "pins")
+        order = ("verdict", "reasons", "criteria", "report", "reasons_zh", "rule", "severity", "pins")
         emit_json({key: document[key] for key in order})
     else:
         emit_text("\n".join(describe_verdict(verdict)) + f"\nreport: {shown(report)}")

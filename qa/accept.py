@@ -3,6 +3,8 @@
 Every criterion must be met (an intersection-union test: the client's risk stays that of one criterion).
 Nothing undefined, unchecked or checked on too few items is ever accepted.
 
+lower_bound and point compare limits or the estimate with the threshold; aql and e_process (`qa.counting`) count items.
+
 A floor on the recall of each class cannot be proven with fewer units of sampling than `provable_from` says
 (29 for 90 % at 95 %), not even if all are right. Such a class yields no criterion and only a remark,
 unless its estimate is below the floor: then it asks for a larger sample. Where the limits decide all the same
@@ -14,16 +16,22 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
+from contract.inspection import Severity
+from contract.ruleterms import COUNTING_RULES, applied, first_severity
 from contract.scores import Interval, Score
 from contract.tables import TASKS_OF_KIND, Kind, Task
 from contract.terms import Terms
-from contract.verdict import Criterion, Outcome, Pins, Verdict
+from contract.verdict import Criterion, ItemCount, Outcome, Pins, Verdict
 from qa import sentences
-from qa.criteria import Demand, best_case, confidence, demands, measured
+from qa.conformity import conforming_interval, counted
+from qa.counting import evidence_of, lot_of, outcome_by_evidence, outcome_by_plan, plan_for
+from qa.criteria import CONFORMING, Demand, best_case, confidence, demands, measured
 from qa.sampling import provable_from
 from qa.sentences import Sentence
 
 _COMPLETE: Final = ".complete"
+_SAME_CONFIDENCE: Final = 1e-12
+_WARNED: Final = {"point": sentences.point_rule, "aql": sentences.aql_rule}
 _GRAVEST_FIRST: Final = (Outcome.REJECT, Outcome.EXTEND, Outcome.ACCEPT)
 
 
@@ -51,6 +59,7 @@ def judge(
     lot_items: Mapping[Kind, int],
     pins: Pins,
     unlabelled: Mapping[Kind, Sequence[str]] = MappingProxyType({}),
+    severity: Severity | None = None,
 ) -> Verdict:
     """Judge the scores of a submission by the terms.
 
@@ -61,11 +70,19 @@ def judge(
         pins: what was judged, by digest and number.
         unlabelled: items of the whole lot, in the sample or not, that the submission neither labels nor calls empty and
             the gold does not excuse. A lot that is not complete is not accepted; it is to be completed, not reworked.
+        severity: of the inspection; without it, that of a first submission. What it changes says
+            `contract.ruleterms.applied`, by whose terms the scores must have been made.
 
     Returns:
         REJECT if any criterion is rejected, else EXTEND if any asks for it or none applies, else ACCEPT.
+
+    Raises:
+        TermsError: reduced inspection under a rule that knows none.
+        ValueError: the scores were made by the terms of another severity.
     """
-    case = Case(terms, scores, lot_items)
+    severity = severity or first_severity(terms)
+    case = Case(applied(terms, severity), scores, lot_items)
+    terms = case.terms
     kinds = [kind for kind in Kind if lot_items.get(kind, 0) > 0]
     findings = _Findings()
     for demand in demands(terms, kinds):
@@ -74,8 +91,8 @@ def judge(
     for kind in kinds:
         _remark_on(kind, case, findings)
     findings.remarks += [sentences.not_in_lot(kind) for kind in _ordered(terms) if kind not in kinds]
-    if terms.acceptance.rule == "point":
-        findings.remarks.append(sentences.point_rule())
+    if terms.acceptance.rule in _WARNED:
+        findings.remarks.append(_WARNED[terms.acceptance.rule]())
     outcomes = {criterion.outcome for criterion, _ in findings.criteria}
     if all(criterion.name.endswith(_COMPLETE) for criterion, _ in findings.criteria):
         outcomes = {Outcome.EXTEND}
@@ -85,6 +102,7 @@ def judge(
     return Verdict(
         verdict=next(outcome for outcome in _GRAVEST_FIRST if outcome in outcomes),
         rule=terms.acceptance.rule,
+        severity=severity,
         reasons=tuple(sentence.english for sentence in reasons),
         reasons_zh=tuple(sentence.chinese for sentence in reasons),
         criteria=tuple(criterion for criterion, _ in findings.criteria),
@@ -114,7 +132,10 @@ def _ordered(terms: Terms) -> list[Kind]:
 
 def _judge_one(demand: Demand, case: Case, findings: _Findings) -> None:
     """Add the criterion of `demand`, or the remark that its class cannot be proven."""
-    of = measured(demand, case.scores)
+    if case.terms.acceptance.rule in COUNTING_RULES:
+        _judge_by_count(demand, case, findings)
+        return
+    of = _measured(demand, case)
     if demand.label is not None and demand.task in case.scores and _is_unprovable(demand, of, case):
         _add_rare_class(demand, of, case, findings)
         return
@@ -122,6 +143,52 @@ def _judge_one(demand: Demand, case: Case, findings: _Findings) -> None:
     criterion = _criterion(demand, of, outcome)
     by_point = case.terms.acceptance.rule == "point"
     findings.criteria.append((criterion, sentence or sentences.judged(criterion, by_point=by_point)))
+
+
+def _measured(demand: Demand, case: Case) -> Interval | None:
+    """Return the figure of a demand with its limits, made at the confidence that the severity asks for."""
+    wanted = confidence(demand, case.terms)
+    if demand.metric == CONFORMING:
+        lot = lot_of(demand, case.terms, _lot_size(demand, case))
+        return conforming_interval(counted(demand.task, case.scores), confidence=wanted, lot=lot)
+    of = measured(demand, case.scores)
+    if of is not None and abs(of.confidence - wanted) > _SAME_CONFIDENCE:
+        raise ValueError(f"{demand.name} was scored at confidence {of.confidence:g}, but is judged at {wanted:g}")
+    return of
+
+
+def _lot_size(demand: Demand, case: Case) -> int:
+    """Return how many items of the demand's kind the lot holds, less those that are excused."""
+    score = case.scores.get(demand.task)
+    return case.lot_items[demand.kind] - (len(score.coverage.excused) if score else 0)
+
+
+def _judge_by_count(demand: Demand, case: Case, findings: _Findings) -> None:
+    found, lot = counted(demand.task, case.scores), _lot_size(demand, case)
+    aql, finite = case.terms.acceptance.sampling.aql, lot_of(demand, case.terms, lot)
+    plan = plan_for(aql, lot) if aql else None
+    of = conforming_interval(found, confidence=confidence(demand, case.terms), lot=finite)
+    sentence: Sentence
+    if found is None or of is None or not found.checked:
+        outcome = Outcome.EXTEND
+        sentence = sentences.no_gold(demand.name)
+    elif plan:
+        outcome = outcome_by_plan(found, plan)
+        sentence = sentences.by_plan(demand.name, demand.kind, found=found, plan=plan, outcome=outcome)
+    elif found.checked < (wanted := _items_wanted(demand, case)):
+        outcome = Outcome.EXTEND
+        sentence = sentences.too_small(demand.name, demand.kind, items=found.checked, wanted=wanted)
+    else:
+        evidence = evidence_of(found, demand, case.terms, lot=finite)
+        outcome = outcome_by_evidence(evidence)
+        sentence = sentences.by_evidence(
+            demand.name, demand.kind, found=found, evidence=evidence, threshold=demand.threshold
+        )
+    criterion = _criterion(demand, of, outcome)
+    if of is not None and found is not None:
+        seen = ItemCount(**found._asdict(), lot_items=finite, confidence=of.confidence, plan=plan)
+        criterion = criterion.model_copy(update={"counted": seen})
+    findings.criteria.append((criterion, sentence))
 
 
 def _criterion(demand: Demand, of: Interval | None, outcome: Outcome) -> Criterion:
@@ -167,8 +234,7 @@ def _by_limits(lower: float, upper: float, threshold: float) -> Outcome:
 
 def _items_wanted(demand: Demand, case: Case) -> int:
     """Return the smallest sample that the terms allow; of a lot that is smaller, all that is not excused."""
-    excused = len(case.scores[demand.task].coverage.excused)
-    return min(case.terms.acceptance.sampling.min_items, case.lot_items[demand.kind] - excused)
+    return min(case.terms.acceptance.sampling.min_items, _lot_size(demand, case))
 
 
 def _is_unprovable(demand: Demand, of: Interval | None, case: Case) -> bool:
@@ -207,6 +273,8 @@ def _remark_on(kind: Kind, case: Case, findings: _Findings) -> None:
     own = [each for each, _ in findings.criteria if each.kind is kind and not each.name.endswith(_COMPLETE)]
     if not own:
         findings.remarks.append(sentences.nothing_demanded(kind))
+    if case.terms.acceptance.rule == "aql":
+        return  # the plan says how many items it takes
     extend_to = case.terms.acceptance.sampling.extend_to
     checked = max((score.coverage.items for score in scores), default=0)
     if checked >= extend_to and any(criterion.outcome is Outcome.EXTEND for criterion in own):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,6 +10,8 @@ import pyarrow.compute as pc
 from contract.scores import BoxScore, ClassRates, Interval, Score, SentimentScore, TimelineScore
 from contract.tables import Kind, Task
 from contract.terms import Terms
+
+CONFORMING: Final = "conforming"
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class Demand:
     name: str
     kind: Kind
     task: Task
-    metric: str  # a key of the score's bounds, or class_recall
+    metric: str  # a key of the score's bounds, class_recall, or conforming: the share of items without any defect
     threshold: float
     label: str | None = None  # the class, of a class_recall demand
 
@@ -33,7 +36,7 @@ def demands(terms: Terms, kinds: Iterable[Kind]) -> list[Demand]:
 def _of_images(terms: Terms) -> Iterator[Demand]:
     if (profile := terms.acceptance.image) is None:
         return
-    for metric in ("f1", "precision", "recall"):
+    for metric in ("f1", "precision", "recall", CONFORMING):
         threshold = getattr(profile.metrics, metric)
         if threshold is not None:
             yield Demand(f"image.{metric}", Kind.IMAGE, Task.BOXES, metric, threshold)
@@ -53,10 +56,11 @@ def _of_texts(terms: Terms) -> Iterator[Demand]:
 def _of_videos(terms: Terms) -> Iterator[Demand]:
     if (profile := terms.acceptance.video) is None:
         return
-    for field, task in (("keyframe_f1", Task.KEYFRAMES), ("event_f1", Task.EVENTS), ("shot_f1", Task.SHOTS)):
-        threshold = getattr(profile.metrics, field)
-        if threshold is not None:
-            yield Demand(f"video.{field}", Kind.VIDEO, task, "f1", threshold)
+    for name, task in (("keyframe", Task.KEYFRAMES), ("event", Task.EVENTS), ("shot", Task.SHOTS)):
+        for metric in ("f1", CONFORMING):
+            threshold = getattr(profile.metrics, f"{name}_{metric}")
+            if threshold is not None:
+                yield Demand(f"video.{name}_{metric}", Kind.VIDEO, task, metric, threshold)
 
 
 def _floors(kind: Kind, task: Task, names: tuple[str, ...], threshold: float | None) -> Iterator[Demand]:
@@ -94,6 +98,8 @@ def best_case(demand: Demand, scores: Mapping[Task, Score]) -> float | None:
         return None
     if isinstance(score, SentimentScore):
         return 1 - len(score.coverage.incomplete) / score.n if demand.metric == "accuracy" and score.n else None
+    if demand.metric == CONFORMING:
+        return 1 - len(score.coverage.incomplete) / score.coverage.items
     missed = _missed_in(score)
     gold = score.contract.tp + score.contract.fn if isinstance(score, BoxScore) else score.tp + score.fn
     if not gold or demand.metric == "precision":

@@ -1,15 +1,20 @@
 """The verdict's reasons, each as one sentence in English and the same in Chinese."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from contract.tables import Kind
-from contract.verdict import Criterion, Outcome
+from contract.verdict import CountingPlan, Criterion, Outcome
+from qa.conformity import Counted
+from qa.counting import Evidence, outcome_by_evidence
 from qa.figures import share
 
 _UNITS: Final = {Kind.IMAGE: ("images", "幅图像"), Kind.TEXT: ("texts", "条文本"), Kind.VIDEO: ("videos", "个视频")}
 _NAMES_ZH: Final = {Kind.IMAGE: "图像", Kind.TEXT: "文本", Kind.VIDEO: "视频"}
+_SEVERITIES_ZH: Final = {"normal": "正常检验", "tightened": "加严检验", "reduced": "放宽检验"}
 _NAMED_AT_MOST: Final = 10
+_MOST_EVIDENCE: Final = 10_000
 
 
 class Sentence(NamedTuple):
@@ -45,6 +50,68 @@ _POINT: Final = {
     Outcome.REJECT: ("the estimate is below {}", "估计值低于 {}"),
     Outcome.EXTEND: ("{} cannot be judged", "{} 无法判定"),
 }
+
+
+def by_plan(name: str, kind: Kind, *, found: Counted, plan: CountingPlan, outcome: Outcome) -> Sentence:
+    """Say how a count turned out by its sampling plan."""
+    unit, unit_zh = _UNITS[kind]
+    english, chinese = _PLAN[outcome]
+    if outcome is not Outcome.EXTEND and found.checked > plan.n:
+        english, chinese = _MORE_THAN_PLANNED[outcome]
+    more = plan.n - found.checked
+    return Sentence(
+        f"{name}: {found.nonconforming} of {found.checked} {unit} do not conform; the plan (AQL {plan.aql:g} %, level "
+        f"{plan.level}, {plan.severity}, letter {plan.letter}) allows {plan.accept} of {plan.n}: {english.format(more)}.",
+        f"{name}：{found.checked} {unit_zh}中有 {found.nonconforming} {unit_zh}不合格；抽样方案（AQL {plan.aql:g} %，"
+        f"检验水平 {plan.level}，{_SEVERITIES_ZH[plan.severity]}，样本量字码 {plan.letter}）为 n={plan.n}，"
+        f"Ac={plan.accept}，Re={plan.reject}：{chinese.format(more)}。",
+    )
+
+
+_PLAN: Final = {
+    Outcome.ACCEPT: ("accepted", "接收"),
+    Outcome.REJECT: ("not accepted", "不接收"),
+    Outcome.EXTEND: ("{} more must be checked", "还须检验 {} 件"),
+}
+_MORE_THAN_PLANNED: Final = {
+    Outcome.ACCEPT: (
+        "so many of them, drawn at random, would more likely than not be accepted",
+        "从中随机抽取该数量，多半会被接收，故接收",
+    ),
+    Outcome.REJECT: (
+        "so many of them, drawn at random, would more likely than not be rejected",
+        "从中随机抽取该数量，多半不会被接收，故不接收",
+    ),
+}
+
+
+def by_evidence(name: str, kind: Kind, *, found: Counted, evidence: Evidence, threshold: float) -> Sentence:
+    """Say how the evidence for and against a threshold turned out."""
+    unit, unit_zh = _UNITS[kind]
+    favour, against = _weight(evidence.favour, evidence.wanted), _weight(evidence.against, evidence.wanted)
+    wanted = f"{math.exp(evidence.wanted):.6g}"
+    english, chinese = _EVIDENCE[outcome_by_evidence(evidence)]
+    conforming = found.checked - found.nonconforming
+    return Sentence(
+        f"{name}: {conforming} of {found.checked} {unit} conform; the evidence that {share(threshold)} is reached is "
+        f"{favour} and that it is not is {against}, where {wanted} decides: {english}.",
+        f"{name}：{found.checked} {unit_zh}中有 {conforming} {unit_zh}合格；达到 {share(threshold)} 的证据值为 {favour}，"
+        f"未达到的证据值为 {against}，{wanted} 即可定论：{chinese}。",
+    )
+
+
+_EVIDENCE: Final = {
+    Outcome.ACCEPT: ("it is reached", "已达到"),
+    Outcome.REJECT: ("it is not reached", "未达到"),
+    Outcome.EXTEND: ("more items must be checked", "需扩大抽样"),
+}
+
+
+def _weight(logarithm: float, wanted: float) -> str:
+    """Write evidence from its logarithm, never rounded across what is wanted."""
+    if logarithm >= math.log(_MOST_EVIDENCE):
+        return f">{_MOST_EVIDENCE:,}"
+    return share(math.exp(logarithm), math.exp(wanted))
 
 
 def undefined(name: str, why: str | None) -> Sentence:
@@ -139,6 +206,14 @@ def point_rule() -> Sentence:
     return Sentence(
         "The terms judge by the point estimate: a submission whose true share is the threshold passes about half the time.",
         "合同按点估计判定：真实值恰在阈值处的提交约有一半机会通过。",
+    )
+
+
+def aql_rule() -> Sentence:
+    """Warn that the terms judge by an AQL plan."""
+    return Sentence(
+        "The terms judge by an AQL plan: it seldom rejects work at the AQL, and does not prove that the AQL is kept.",
+        "合同按 AQL 抽样方案判定：质量处于 AQL 的批很少被拒收，但接收并不证明质量达到 AQL。",
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from .counts import unfounded_count
 from .findings import Disagreement, Findings
 from .labels import boxes, timeline
 from .texts import sentiments
@@ -25,6 +26,7 @@ RECOMPUTE: Final[Mapping[str, Callable[[Path, Mapping[str, Any]], dict[str, Any]
 }
 _TASKS: Final = {"image": "boxes", "text": "sentiments"}
 _TIMELINES: Final = {"keyframe_f1": "keyframes", "event_f1": "events", "shot_f1": "shots"}
+_TIMELINES_COUNTED: Final = {"keyframe_conforming": "keyframes", "event_conforming": "events", "shot_conforming": "shots"}
 _GRAVEST_FIRST: Final = ("REJECT", "EXTEND", "ACCEPT")
 _PIN: Final = re.compile(r'data-file="([^"]+)">([0-9a-f]{64})<')
 
@@ -117,7 +119,7 @@ def _verdict(folder: Path, findings: Findings) -> None:
         findings.disagreements.append(f"{VERDICT}: differs from {original}")
     for criterion in verdict["criteria"]:
         where, interval = f"{VERDICT}: {criterion['name']}", _interval_of(criterion["name"], scores)
-        if interval is None:
+        if interval is None or criterion.get("counted"):
             findings.not_recomputed[where] = "no limit of the scores carries this criterion"
         else:
             found = {ours: interval[theirs] for ours, theirs in _SAME.items()}
@@ -134,11 +136,11 @@ _SAME: Final = {"estimate": "estimate", "lower_bound": "lower", "upper_bound": "
 
 def _score_of(name: str, scores: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
     kind, metric = name.split(".")[:2]
-    return scores.get(_TASKS.get(kind, _TIMELINES.get(metric, "")), {})
+    return scores.get(_TASKS.get(kind, (_TIMELINES | _TIMELINES_COUNTED).get(metric, "")), {})
 
 
 def _interval_of(name: str, scores: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    kind, _, rest = name.partition(".")
+    _, _, rest = name.partition(".")
     metric, _, label = rest.partition(".")
     score = _score_of(name, scores)
     if metric == "class_recall":
@@ -146,12 +148,15 @@ def _interval_of(name: str, scores: Mapping[str, Mapping[str, Any]]) -> Mapping[
             row["recall_bound"] for row in score.get("per_class", []) if row["label"] == label and row["tp"] + row["fn"]
         ]
         return found[0] if found else None
-    interval: Mapping[str, Any] | None = score.get("bounds", {}).get("f1" if kind == "video" else metric)
+    interval: Mapping[str, Any] | None = score.get("bounds", {}).get("f1" if metric in _TIMELINES else metric)
     return interval
 
 
 def _unfounded(criterion: Mapping[str, Any], rule: str, scores: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is wrong with an outcome: ACCEPT without proof, REJECT without cause."""
+    if criterion.get("counted"):
+        yield from unfounded_count(criterion, _score_of(criterion["name"], scores))
+        return
     lower, upper = ("estimate", "estimate") if rule == "point" else ("lower_bound", "upper_bound")
     low, high, threshold = criterion[lower], criterion[upper], criterion["threshold"]
     if criterion["outcome"] == "ACCEPT" and (low is None or low < threshold):

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.acceptance import items_to_prove
 from contract.errors import TermsError
+from contract.ruleterms import items_to_prove
 from contract.terms import Deadline, Terms, load_terms, parse_terms
 from contract.yamlfile import parse_yaml
 
