@@ -169,6 +169,12 @@ class CocoFigures(Document):
     ARl: float | None
 
 
+class ClassCoco(CocoFigures):
+    """COCO's figures of one class."""
+
+    label: str
+
+
 class CocoCurves(Document):
     """Precision at the 101 recall points, averaged over classes with gold; all areas, 100 detections an image."""
 
@@ -190,6 +196,7 @@ class BoxScore(Document):
     coco: CocoFigures | None
     coco_reason: str | None
     coco_curves: CocoCurves | None = None
+    coco_per_class: tuple[ClassCoco, ...] = Field(default=(), description="classes with gold, by name")
     bounds: Mapping[Literal["precision", "recall", "f1"], Interval]
     coverage: Coverage
     reading: Mapping[str, Any] = Field(description="the profile under which the boxes were read")

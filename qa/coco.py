@@ -9,7 +9,7 @@ crowd gold takes any number and is measured by the share of the detection inside
 
 import itertools
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.scores import CocoCurves, CocoFigures
+from contract.scores import ClassCoco, CocoCurves, CocoFigures
 from qa.boxes import BoxColumns
 from qa.coco_curves import draw_curves
 from qa.coco_match import AREAS, IOU_THRESHOLDS, MAX_DETECTIONS, Detections, Fates, Gold, count_labels, match_images
@@ -184,6 +184,13 @@ def figures(arrays: CocoArrays) -> CocoFigures:
         ARm=_mean(recall[..., 2, 2]),
         ARl=_mean(recall[..., 3, 2]),
     )
+
+
+def figures_by_class(arrays: CocoArrays, names: Sequence[str]) -> tuple[ClassCoco, ...]:
+    """Return the twelve figures of each class that has gold; `names` are those of the classes."""
+    defined = np.flatnonzero(~np.isnan(arrays.recall[0, :, 0, -1])).tolist()
+    parts = {code: CocoArrays(arrays.precision[:, :, [code]], arrays.recall[:, [code]]) for code in defined}
+    return tuple(ClassCoco(label=names[code], **figures(part).model_dump()) for code, part in parts.items())
 
 
 def _mean(values: Floats) -> float | None:

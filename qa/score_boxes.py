@@ -18,8 +18,6 @@ from contract.scores import (
     BoxDefects,
     BoxScore,
     ClassRates,
-    CocoCurves,
-    CocoFigures,
     Coverage,
     Interval,
     SizeRates,
@@ -69,16 +67,14 @@ def score_boxes(
     bounds = three_intervals(sums, bound=profile.bound, lot_items=lot_items)
     defects = find_defects(reading, profile)
     evaluate = partial(coco_device.evaluate, classes=len(names), device=device)
-    figures, curves, reason = _coco_reading(columns, submitted, scored=scored, scores=ours["score"], evaluate=evaluate)
+    model_reading = _coco_reading(columns, submitted, scored=scored, scores=ours["score"], names=names, evaluate=evaluate)
     return BoxScore(
         contract=_contract(reading, sums, bounds=bounds, coverage=scored.coverage, items=items),
         defects=BoxDefects(**{defect.kind: int(defect.gold.size) for defect in defects}),
         per_class=_per_class(reading, names=names, images=len(items), profile=profile, lot_items=lot_items),
         per_size=_per_size(reading),
         iou_histogram=tuple(np.histogram(reading.matched.iou, bins=_HISTOGRAM_BINS, range=(0, 1))[0].tolist()),
-        coco=figures,
-        coco_reason=reason,
-        coco_curves=curves,
+        **model_reading,
         bounds=cast(Any, bounds),
         coverage=scored.coverage,
         reading={**profile.model_dump(mode="json", exclude={"metrics"}), "iou_tie": TIE},
@@ -167,16 +163,29 @@ def _match_table(reading: Reading, *, items: list[str], names: list[str]) -> pa.
 
 
 def _coco_reading(
-    gold: BoxColumns, labels: BoxColumns, *, scored: Scored, scores: pa.ChunkedArray, evaluate: Callable[..., CocoArrays]
-) -> tuple[CocoFigures | None, CocoCurves | None, str | None]:
+    gold: BoxColumns,
+    labels: BoxColumns,
+    *,
+    scored: Scored,
+    scores: pa.ChunkedArray,
+    names: list[str],
+    evaluate: Callable[..., CocoArrays],
+) -> dict[str, Any]:
+    """Return the score's fields that hold COCO's figures, or why there are none."""
     if not len(labels):
-        return None, None, "the submission has no boxes, so that there are no scores to rank by"
+        return {"coco": None, "coco_reason": "the submission has no boxes, so that there are no scores to rank by"}
     own = scores.take(pa.array(labels.row))
     if own.null_count:
-        return None, None, f"{own.null_count} of {len(labels)} boxes carry no score; average precision ranks by score"
+        reason = f"{own.null_count} of {len(labels)} boxes carry no score; average precision ranks by score"
+        return {"coco": None, "coco_reason": reason}
     place = _place_in_states(scored)
     arrays = evaluate(_placed(gold, place), _placed(labels, place), scores=_floats(own))
-    return coco.figures(arrays), coco.curves(arrays), None
+    return {
+        "coco": coco.figures(arrays),
+        "coco_reason": None,
+        "coco_curves": coco.curves(arrays),
+        "coco_per_class": coco.figures_by_class(arrays, names),
+    }
 
 
 def _placed(columns: BoxColumns, place: NDArray[np.int64]) -> BoxColumns:

@@ -256,6 +256,7 @@ WORDS: Final[Mapping[str, Words]] = {
     "per_class": Words("按类别", "By class"),
     "per_size": Words("按大小（平方像素）", "By size (square pixels)"),
     "label": Words("类别", "Class"),
+    "all_classes": Words("全部类别", "all classes"),
     "size": Words("大小", "Size"),
     "precision": Words("精确率", "Precision"),
     "recall": Words("召回率", "Recall"),

@@ -16,6 +16,7 @@ TOLERANCE: Final = 1e-9
 GIVEN: Final = frozenset({"reading", "reasons", "reason", "lot_items", "task", "excused", "without_gold"})
 WHY_NOT: Final = {
     "coco": "average precision ranks by scores, which these files do not hold",
+    "coco_per_class": "average precision ranks by scores, which these files do not hold",
     "coco_curves": "average precision ranks by scores, which these files do not hold",
     "activitynet": "average precision ranks by scores, which these files do not hold",
     "lower": "resampled limits (bootstrap, Dirichlet) need the generator that drew them",

@@ -1,6 +1,7 @@
 import contextlib
 import io
 import json
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,8 @@ def columns(rows: Rows, images: list[int], classes: list[int]) -> BoxColumns:
     boxes = np.array([row["bbox"] for row in rows], dtype=np.float64).reshape(-1, 4)
     area = np.array([row.get("area", row["bbox"][2] * row["bbox"][3]) for row in rows], dtype=np.float64)
     return BoxColumns(
-        image=np.array([images.index(row["image_id"]) for row in rows], dtype=np.int64),
-        label=np.array([classes.index(row["category_id"]) for row in rows], dtype=np.int64),
+        image=np.searchsorted(images, np.array([row["image_id"] for row in rows], dtype=np.int64)),
+        label=np.searchsorted(classes, np.array([row["category_id"] for row in rows], dtype=np.int64)),
         boxes=boxes,
         area=area,
         crowd=np.array([bool(row.get("iscrowd", 0)) for row in rows], dtype=np.bool_),
@@ -67,6 +68,14 @@ def compare(gold: dict[str, Any], detections: Rows) -> None:
     for key, value in zip(KEYS, expected.stats, strict=True):
         ours = getattr(coco.figures(arrays), key)
         assert ours == (None if value == -1 else pytest.approx(value, abs=1e-12))
+    by_class = coco.figures_by_class(arrays, [str(number) for number in classes])
+    with_gold = [code for code in range(len(classes)) if expected.eval["recall"][0, code, 0, 2] > -1]
+    assert [each.label for each in by_class] == [str(classes[code]) for code in with_gold]
+    for each, code in zip(by_class, with_gold, strict=True):
+        assert pytest.approx(expected.eval["precision"][:, :, code, 0, 2].mean(), abs=1e-12) == each.AP
+        assert pytest.approx(expected.eval["recall"][:, code, 0, 1].mean(), abs=1e-12) == each.AR10
+        small = expected.eval["precision"][:, :, code, 1, 2]
+        assert each.APs == (None if (small == -1).all() else pytest.approx(small.mean(), abs=1e-12))
 
 
 def test_the_demo_set_of_pycocotools() -> None:
@@ -75,6 +84,31 @@ def test_the_demo_set_of_pycocotools() -> None:
     gold = json.loads((DATA / "instances_val2014_100.json").read_text())
     detections = json.loads((DATA / "instances_val2014_fakebbox100_results.json").read_text())
     compare(gold, detections)
+
+
+@pytest.mark.slow
+def test_five_thousand_made_images() -> None:
+    generator = DATA.parents[1] / "tools" / "synth_coco.py"
+    if not generator.is_file():
+        pytest.skip(f"{generator} is absent (it lies in shared)")
+    made = runpy.run_path(str(generator))["make"](5000)
+    images = [{"id": number} for number in range(1, 5001)]
+    categories = [{"id": int(number), "name": str(number)} for number in np.unique([made["g_cls"].tolist()])]
+    gold = [
+        {"id": at, "image_id": image, "category_id": label, "bbox": bbox, "area": area, "iscrowd": crowd}
+        for at, (image, label, bbox, area, crowd) in enumerate(
+            zip(*(made[f"g_{name}"].tolist() for name in ("img", "cls", "box", "area", "crowd")), strict=True), start=1
+        )
+    ]
+    known = {category["id"] for category in categories}
+    detections = [
+        {"image_id": image, "category_id": label, "bbox": bbox, "score": score}
+        for image, label, bbox, score in zip(
+            *(made[f"d_{name}"].tolist() for name in ("img", "cls", "box", "score")), strict=True
+        )
+        if label in known
+    ]
+    compare({"info": {}, "images": images, "categories": categories, "annotations": gold}, detections)
 
 
 def dataset(annotations: Rows, images: int = 4, classes: int = 3) -> dict[str, Any]:
