@@ -116,14 +116,24 @@ class VideoProfile(Strict):
     bound: VideoBound
 
 
+Stratum = Literal["class", "annotator", "confidence"]
+
+
 class Sampling(Strict):
-    """How many items are checked, and who can predict which."""
+    """How many items are checked, and who can predict which; without `stratify` the draw is plain."""
 
     mode: Literal["lower_bound", "aql", "e_process"]
     min_items: Annotated[int, Field(gt=0)]
     extend_to: Annotated[int, Field(gt=0)]
     draw: Literal["commit_reveal", "full"]
     aql: AqlSampling | None = None  # under rule aql, and only there
+    stratify: tuple[Stratum, ...] = ()
+
+    @model_validator(mode="after")
+    def _each_stratum_once(self) -> "Sampling":
+        if len(set(self.stratify)) < len(self.stratify):
+            raise ValueError("stratify names one stratum twice")
+        return self
 
     @model_validator(mode="after")
     def _extension_is_no_smaller(self) -> "Sampling":

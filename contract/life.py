@@ -10,7 +10,6 @@ accepted or rejected, is kept on record and moves nothing: only a dispute change
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Final
 
 from contract.errors import StageError
 from contract.lifeevents import (
@@ -27,11 +26,9 @@ from contract.lifeevents import (
     Sealed,
     Settled,
 )
-from contract.liferules import blocked, describe, may_follow
-from contract.lifestate import Delivery, Life, Phase, Rules, Standing
+from contract.liferules import blocked, refusal
+from contract.lifestate import UNDER_JUDGEMENT, Delivery, Life, Phase, Rules, Standing
 from contract.verdict import Outcome
-
-_UNDER_JUDGEMENT: Final = frozenset({Phase.RETURNED, Phase.CHECKED, Phase.SAMPLED, Phase.GOLD_CHECK, Phase.EXTENDED})
 
 
 def replay(events: Iterable[tuple[Event, str]], rules: Rules, *, lot: str) -> Life:
@@ -54,9 +51,7 @@ def step(life: Life, event: Event, sha256: str, *, rules: Rules, lot: str) -> Li
     """
     why = _chain_problem(life, event) or blocked(event.event, life, rules, at=event.time) or _detail_problem(event, life)
     if why:
-        raise StageError(
-            f"lot {lot!r} is {describe(life, rules)}: {why}; possible now: {', '.join(may_follow(life, rules))}"
-        )
+        raise StageError(refusal(lot, life, rules, why))
     return replace(_moved(life, event, rules), events=life.events + 1, head=sha256)
 
 
@@ -169,7 +164,7 @@ def _phase_of(outcome: Outcome, life: Life) -> Phase:
 
 
 def _after_verdict(life: Life, event: Judged) -> Life:
-    if event.submission != life.submission or life.phase not in _UNDER_JUDGEMENT:
+    if event.submission != life.submission or life.phase not in UNDER_JUDGEMENT:
         return life
     first = life.standing.first if life.standing else event.time
     standing = Standing(

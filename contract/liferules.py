@@ -50,6 +50,11 @@ def may_follow(life: Life, rules: Rules) -> list[str]:
     return found or ["nothing more"]
 
 
+def refusal(lot: str, life: Life, rules: Rules, why: str) -> str:
+    """Return the sentence that refuses a step: the state, why not, and what is possible."""
+    return f"lot {lot!r} is {describe(life, rules)}: {why}; possible now: {', '.join(may_follow(life, rules))}"
+
+
 def blocked(kind: str, life: Life, rules: Rules, *, at: datetime.datetime | None = None) -> str | None:
     """Return why no event of `kind` may follow, or None; `at` is when, where time matters."""
     if life.phase not in _PHASES[kind]:

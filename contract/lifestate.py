@@ -4,6 +4,7 @@ import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
 
 from contract.terms import Deadline, Terms
 from contract.verdict import Outcome
@@ -23,6 +24,9 @@ class Phase(str, Enum):
     ACCEPTED = "accepted"
     DISPUTED = "disputed"
     SETTLED = "settled"
+
+
+UNDER_JUDGEMENT: Final = frozenset({Phase.RETURNED, Phase.CHECKED, Phase.SAMPLED, Phase.GOLD_CHECK, Phase.EXTENDED})
 
 
 @dataclass(frozen=True)

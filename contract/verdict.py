@@ -67,6 +67,8 @@ class Pins(Document):
     manifest_sha256: str
     submission_sha256: Mapping[str, str] = Field(description="file name -> digest")
     gold_sha256: Mapping[str, str] = Field(description="file name -> digest")
+    sample: int | None = Field(default=None, description="the sample that was checked; null where no draw is on record")
+    sample_sha256: str | None = None
 
 
 class Verdict(Document):

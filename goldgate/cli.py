@@ -10,6 +10,9 @@ from typing import Annotated, Final
 import typer
 
 from goldgate.console import guarded, log_to_stderr
+from goldgate.lot_commands import lot_app
+from goldgate.options import WORK, ContractOption, DeviceOption, JsonOption, LotOption, ModelsFileOption, WorkOption
+from goldgate.sample_commands import sample_app
 
 app = typer.Typer(
     name="goldgate",
@@ -23,20 +26,14 @@ models_app = typer.Typer(help="List, fetch and train models.", no_args_is_help=T
 train_app = typer.Typer(help="Train a small model of the project's own.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 models_app.add_typer(train_app, name="train")
-
-ContractOption = Annotated[Path, typer.Option("--contract", "-c", help="The contract's terms (YAML).", show_default=False)]
-LotOption = Annotated[str, typer.Option("--lot", help="Name of the lot.", show_default=False)]
-WorkOption = Annotated[Path, typer.Option("--work", help="The work folder.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
-ModelsFileOption = Annotated[Path | None, typer.Option("--models-file", help="Instead of configs/models.yaml.")]
+app.add_typer(lot_app, name="lot")
+app.add_typer(sample_app, name="sample")
 
 _TASKS: Final = ("boxes", "sentiment", "shots", "keyframes", "events")
-_WORK: Final = Path("work")
 
 
 @app.command()
-def demo(work: WorkOption = _WORK, address: Annotated[str, typer.Option(help="local or ray.")] = "ray") -> int:
+def demo(work: WorkOption = WORK, address: Annotated[str, typer.Option(help="local or ray.")] = "ray") -> int:
     """Run the whole flow on made material, with no network."""
     from goldgate.demo.story import tell
 
@@ -57,7 +54,7 @@ def intake(
     lot: LotOption,
     paths: Annotated[list[str] | None, typer.Argument(help="Files, folders, globs, text tables or a manifest.")] = None,
     verify: Annotated[bool, typer.Option("--verify", help="Compare the lot with the files on disk.")] = False,
-    work: WorkOption = _WORK,
+    work: WorkOption = WORK,
     json_: JsonOption = False,
 ) -> int:
     """Probe, hash and sign off a lot, or --verify it."""
@@ -78,7 +75,7 @@ def prelabel(  # noqa: PLR0913 - a command's options are its public face
     address: Annotated[str, typer.Option(help="local, ray, or the http address of a server.")] = "local",
     device: DeviceOption = "auto",
     models_file: ModelsFileOption = None,
-    work: WorkOption = _WORK,
+    work: WorkOption = WORK,
     json_: JsonOption = False,
 ) -> int:
     """Label the lot with models, resumably."""
@@ -97,14 +94,17 @@ def export(  # noqa: PLR0913 - a command's options are its public face
     format_: Annotated[str, typer.Option("--format", help="coco, labelstudio or jsonl.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to write into.")],
     from_: Annotated[str, typer.Option("--from", help="drafts[:RUN], submission[:N] or gold[:V].")] = "drafts",
-    work: WorkOption = _WORK,
+    sample: Annotated[int | None, typer.Option(help="Only this sample's items; its blind ones without labels.")] = None,
+    blind: Annotated[bool, typer.Option("--blind", help="Of the sample only the blind items.")] = False,
+    work: WorkOption = WORK,
     json_: JsonOption = False,
 ) -> int:
     """Write drafts, a submission or gold for a review tool."""
-    from goldgate.exchange import export_labels
+    from goldgate.exchange import export_labels, portion_of
     from goldgate.stages import open_stage
 
-    return export_labels(open_stage(contract, lot, work), format_, out, from_=from_, as_json=json_)
+    portion = portion_of(sample, blind=blind)
+    return export_labels(open_stage(contract, lot, work), format_, out, from_=from_, portion=portion, as_json=json_)
 
 
 @app.command(name="import")
@@ -115,14 +115,18 @@ def import_(  # noqa: PLR0913 - a command's options are its public face
     format_: Annotated[str, typer.Option("--format", help="coco, labelstudio or jsonl.")],
     as_: Annotated[str, typer.Option("--as", help="submission or gold.")],
     add_to: Annotated[int | None, typer.Option(help="Take along all labels of this earlier number.")] = None,
-    work: WorkOption = _WORK,
+    replace: Annotated[
+        int | None, typer.Option(help="Like --add-to, but items in the file take the place of older.")
+    ] = None,
+    work: WorkOption = WORK,
     json_: JsonOption = False,
 ) -> int:
     """Bring corrected work back as submission or gold."""
-    from goldgate.exchange import import_labels
+    from goldgate.exchange import base_of, import_labels
     from goldgate.stages import open_stage
 
-    return import_labels(open_stage(contract, lot, work), format_, paths, role=as_, add_to=add_to, as_json=json_)
+    base = base_of(add_to, replace)
+    return import_labels(open_stage(contract, lot, work), format_, paths, role=as_, base=base, as_json=json_)
 
 
 @app.command()
@@ -153,7 +157,7 @@ def accept(  # noqa: PLR0913 - a command's options are its public face
     submission: Annotated[int | None, typer.Option(help="Number of the submission; the newest if left out.")] = None,
     gold: Annotated[int | None, typer.Option(help="Version of the gold; the newest if left out.")] = None,
     device: DeviceOption = "cpu",
-    work: WorkOption = _WORK,
+    work: WorkOption = WORK,
     json_: JsonOption = False,
 ) -> int:
     """Judge a submission (exit 0 ACCEPT, 3 REJECT, 4 EXTEND)."""

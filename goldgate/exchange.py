@@ -2,16 +2,24 @@
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from contract.errors import FormatError, InputError
+import pyarrow as pa
+
+from contract.errors import FormatError, InputError, LabelsError
 from contract.files import storage_errors
 from contract.formats.lotview import LotView
 from contract.formats.registry import Exchange, exchange
+from contract.labelchanges import only_items, replace_items
 from contract.labelset import LabelSet, merge
 from contract.receipts import RunDocument
+from contract.tables import KIND_OF_TASK, STATES, State, Task
+from contract.validate import validate_labels
+from goldgate import lotlife
 from goldgate.console import EXIT_DONE, emit_json, emit_text
+from goldgate.sampling_lot import read_sample
 from goldgate.stages import Stage, shown
 from prelabel.handoff import Role, Sealed, read_drafts, read_sealed, seal
 from prelabel.run import read_intake_receipt, read_manifest, read_texts
@@ -23,10 +31,45 @@ def lot_view(stage: Stage, *, model_version: str | None = None) -> LotView:
     return LotView(items, stage.terms.guideline, read_texts(stage.lot), model_version)
 
 
-def export_labels(stage: Stage, format_name: str, out: Path, *, from_: str, as_json: bool) -> int:
-    """Write labels of the lot into `out` and print where."""
+@dataclass(frozen=True)
+class Portion:
+    """Sample `number`, as the gold's makers see it: the items that are to be made blind without labels, or those alone."""
+
+    number: int
+    blind_only: bool
+
+
+def portion_of(sample: int | None, *, blind: bool) -> Portion | None:
+    """Return what --sample and --blind ask for.
+
+    Raises:
+        InputError: --blind without --sample.
+    """
+    if blind and sample is None:
+        raise InputError("--blind goes with --sample N, whose items say which of them are blind")
+    return None if sample is None else Portion(sample, blind)
+
+
+def _portion(stage: Stage, labels: LabelSet, portion: Portion) -> LabelSet:
+    sample = read_sample(stage, lotlife.history_of(stage), portion.number)
+    blind = {each.item for each in sample.items if each.blind}
+    shown = set() if portion.blind_only else {each.item for each in sample.items} - blind
+    unlabelled = [
+        {"item": each.item, "kind": each.kind.value, "state": State.MISSING.value} for each in sample.items if each.blind
+    ]
+    part = only_items(labels, shown)
+    tables = {task: part.table(task) for task in Task if KIND_OF_TASK[task] in sample.counts and task in labels.tables}
+    return LabelSet(pa.concat_tables([part.states, pa.Table.from_pylist(unlabelled, schema=STATES)]), tables)
+
+
+def export_labels(
+    stage: Stage, format_name: str, out: Path, *, from_: str, portion: Portion | None = None, as_json: bool
+) -> int:
+    """Write labels of the lot, or of a sample of it, into `out` and print where."""
     chosen = exchange(format_name)
     labels, version = _labels_of(stage, from_)
+    if portion is not None:
+        labels = _portion(stage, labels, portion)
     if out.exists() and not out.is_dir():
         raise FormatError(f"{out}: is a file; name a folder to write into")
     paths = _write_whole(chosen, out, labels, lot_view(stage, model_version=version))
@@ -67,13 +110,33 @@ def _version(document: RunDocument) -> str:
     return " ".join(description.source for _, description in sorted(document.descriptions.items()))
 
 
+@dataclass(frozen=True)
+class Base:
+    """The earlier submission or gold whose labels an import takes along; with `replace` the file's items oust theirs."""
+
+    number: int
+    replace: bool
+
+
+def base_of(add_to: int | None, replace: int | None) -> Base | None:
+    """Return what --add-to and --replace ask for.
+
+    Raises:
+        InputError: both were given.
+    """
+    if add_to is not None and replace is not None:
+        raise InputError("give --add-to or --replace, not both")
+    number = replace if add_to is None else add_to
+    return None if number is None else Base(number, replace is not None)
+
+
 def import_labels(
-    stage: Stage, format_name: str, paths: Sequence[Path], *, role: str, add_to: int | None, as_json: bool
+    stage: Stage, format_name: str, paths: Sequence[Path], *, role: str, base: Base | None, as_json: bool
 ) -> int:
     """Bring `paths` into the lot as the next submission or gold and print its number."""
     if role not in ("submission", "gold"):
         raise InputError(f"--as {role!r}: write submission or gold")
-    sealed = bring_in(stage, format_name, paths, role=cast(Role, role), add_to=add_to)
+    sealed = bring_in(stage, format_name, paths, role=cast(Role, role), base=base)
     receipt = sealed.receipt
     if as_json:
         emit_json(receipt.model_dump(mode="json"))
@@ -83,16 +146,38 @@ def import_labels(
     return EXIT_DONE
 
 
-def bring_in(stage: Stage, format_name: str, paths: Sequence[Path], *, role: Role, add_to: int | None = None) -> Sealed:
+def bring_in(stage: Stage, format_name: str, paths: Sequence[Path], *, role: Role, base: Base | None = None) -> Sealed:
     """Read `paths` in `format_name` and seal them together as the next submission or gold of the lot.
 
-    Review tools keep one project for each kind of item, so that one submission may come in several files; `add_to` takes
-    along all labels of an earlier submission or gold, whose own number stays as it is.
+    Review tools keep one project for each kind of item, so that one submission may come in several files; `base` takes
+    along all labels of an earlier submission or gold, whose own number stays as it is. Each step goes into the lot's life:
+    a submission that fails the automatic checks is returned, which uses no round of rework.
+
+    Raises:
+        LabelsError, FormatError: the labels do not fit; nothing is sealed.
+        StageError: the lot's state allows no such step; nothing is sealed.
     """
     chosen, view = exchange(format_name), lot_view(stage)
-    parts = [] if add_to is None else [read_sealed(stage.lot, role, add_to).labels]
+    earlier = None if base is None else read_sealed(stage.lot, role, base.number).labels
     for path in paths:
         if not path.exists():
             raise FormatError(f"{path}: no such file or folder")
-        parts.append(chosen.read(path, view))
-    return seal(stage.lot, merge(parts), terms=stage.terms, role=role, origins=paths, format_name=format_name)
+    error = lotlife.refused(stage, "sealed" if role == "submission" else "gold")
+    try:
+        new = merge([chosen.read(path, view) for path in paths])
+        labels = new if earlier is None else _joined(earlier, new, replace=base is not None and base.replace)
+        if error is not None:
+            # What is wrong with the labels comes first: it holds whatever the state of the lot.
+            validate_labels(labels, items=view.items, guideline=stage.terms.guideline, origin=", ".join(map(str, paths)))
+            raise error
+        sealed = seal(stage.lot, labels, terms=stage.terms, role=role, origins=paths, format_name=format_name)
+    except (LabelsError, FormatError) as problem:
+        if role == "submission" and error is None:
+            lotlife.record(stage, "returned", "goldgate", {"reason": str(problem)})
+        raise
+    (lotlife.record_submission if role == "submission" else lotlife.record_gold)(stage, sealed)
+    return sealed
+
+
+def _joined(earlier: LabelSet, new: LabelSet, *, replace: bool) -> LabelSet:
+    return replace_items(earlier, new) if replace else merge([earlier, new])

@@ -3,6 +3,7 @@
 import datetime
 import importlib.metadata
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -20,6 +21,7 @@ from contract.validate import validate_names
 from contract.verdict import Outcome, Pins, Verdict
 from contract.workfolder import next_number
 from goldgate.console import EXIT_DONE, emit_json, emit_text
+from goldgate.lotverdict import Inquiry, inquire, record_verdict, verdict_path, with_life
 from goldgate.reporting import REPORT_PAGE, report_files
 from goldgate.stages import Stage, shown
 from prelabel.handoff import Sealed, read_sealed, unlabelled_items
@@ -31,6 +33,7 @@ from qa.figures import share
 from qa.iou import Device
 from qa.report import ReportInput
 from qa.score import score_boxes, score_events, score_keyframes, score_sentiments, score_shots
+from qa.sentences import Sentence
 from qa.wording import Words
 
 EXIT_OF: Final = {Outcome.ACCEPT: EXIT_DONE, Outcome.REJECT: 3, Outcome.EXTEND: 4}
@@ -151,38 +154,50 @@ def describe_verdict(verdict: Verdict) -> list[str]:
 def run_accept(
     stage: Stage, submission: int | None, gold: int | None, *, device: str = "cpu", notice: Words | None = None
 ) -> tuple[Verdict, Path]:
-    """Judge a submission against gold; return the verdict and the path of its report."""
-    intake = read_intake_receipt(stage.lot)
-    items = read_manifest(stage.lot, intake)
+    """Judge a submission against gold, write it down in the lot's life; return the verdict and the path of its report."""
     handed_in, truth = read_sealed(stage.lot, "submission", submission), read_sealed(stage.lot, "gold", gold)
+    number, verdict = keep_verdict(stage, inquire(stage, handed_in, truth), device=device, notice=notice)
+    record_verdict(stage, number, verdict)
+    return verdict, stage.lot.scores / str(number) / REPORT_PAGE
+
+
+def keep_verdict(
+    stage: Stage, inquiry: Inquiry, *, device: str = "cpu", notice: Words | None = None, remarks: Sequence[Sentence] = ()
+) -> tuple[int, Verdict]:
+    """Score and judge what `inquiry` says, keep score, report and verdict, and return the verdict and its number."""
+    items = read_manifest(stage.lot, read_intake_receipt(stage.lot))
+    handed_in, truth = inquiry.submission, inquiry.gold
     counts = count_by_kind(items)
-    scores = {
-        task: score_task(
-            task,
-            handed_in.labels,
-            truth.labels,
-            terms=stage.terms,
-            lot_items=counts.get(KIND_OF_TASK[task]),
-            device=cast(Device, device),
-        )
-        for task in sorted(truth.labels.tables)
-        if counts.get(KIND_OF_TASK[task])
-    }
+
+    def score(labels: LabelSet, gold: LabelSet) -> dict[Task, Score]:
+        return {
+            task: score_task(
+                task,
+                labels,
+                gold,
+                terms=stage.terms,
+                lot_items=counts.get(KIND_OF_TASK[task]),
+                device=cast(Device, device),
+            )
+            for task in sorted(gold.tables)
+            if counts.get(KIND_OF_TASK[task])
+        }
+
+    scores = score(handed_in.labels, truth)
     number = next_number(stage.lot.scores)
     folder = stage.lot.scores / str(number)
-    page = folder / REPORT_PAGE
-    pins = _pins(stage, handed_in, truth)
-    unlabelled = unlabelled_items(items, handed_in.labels, truth.labels)
-    verdict = judge(stage.terms, scores, pins=pins, lot_items=counts, unlabelled=unlabelled).model_copy(
-        update={"report": str(page)}
-    )
+    pins = inquiry.pins(_pins(stage, handed_in, inquiry.sealed_gold), stage)
+    unlabelled = unlabelled_items(items, handed_in.labels, inquiry.sealed_gold.labels)
+    verdict = judge(stage.terms, scores, pins=pins, lot_items=counts, unlabelled=unlabelled)
+    verdict = with_life(verdict, inquiry, stage, score=score, remarks=remarks)
+    verdict = verdict.model_copy(update={"report": str(folder / REPORT_PAGE)})
     document = {task.value: score.model_dump(mode="json") for task, score in scores.items()}
     report = ReportInput(
         created=_now(),
         software=_software(),
         scores=scores,
         labels=handed_in.labels,
-        gold=truth.labels,
+        gold=truth,
         terms=stage.terms,
         verdict=verdict,
         reading=_reading(stage.terms),
@@ -192,8 +207,8 @@ def run_accept(
         notice=notice,
     )
     write_together(folder, report_files(document, report))
-    write_json(stage.lot.verdicts / f"{number}.json", verdict.model_dump(mode="json"))
-    return verdict, page
+    write_json(verdict_path(stage, number), verdict.model_dump(mode="json"))
+    return number, verdict
 
 
 def _pins(stage: Stage, handed_in: Sealed, truth: Sealed) -> Pins:

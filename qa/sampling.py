@@ -3,6 +3,10 @@
 The draw: each party publishes SHA-256 of its nonce before the manifest is sealed; afterwards
 key = SHA256(client_nonce "|" vendor_nonce "|" manifest_sha256) and the items are ordered by
 HMAC-SHA256(key, item). The sample is the first n of that order; extending it takes the next ones.
+
+A later draw from the same lot (after rework, say) is fresh: it takes new nonces, and its key is
+SHA256(key "|draw " d "|" seal), with d the number of draws before it in decimal and seal the raw digest
+of the submission that is judged, so that even the same nonces would give another sample.
 """
 
 import hashlib
@@ -27,6 +31,11 @@ def draw_key(client_nonce: bytes, vendor_nonce: bytes, *, manifest_sha256: bytes
     if len(manifest_sha256) != hashlib.sha256().digest_size:
         raise ValueError(f"manifest_sha256 has {len(manifest_sha256)} bytes; give the raw digest of 32")
     return hashlib.sha256(client_nonce + b"|" + vendor_nonce + b"|" + manifest_sha256).digest()
+
+
+def fresh_key(key: bytes, *, draw: int, seal: bytes) -> bytes:
+    """Return the key of the lot's draw `draw` (from 0, which is `key` itself) from the submission with the digest `seal`."""
+    return hashlib.sha256(key + f"|draw {draw}|".encode() + seal).digest() if draw else key
 
 
 def draw_order(items: Iterable[str], *, key: bytes) -> list[str]:

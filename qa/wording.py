@@ -81,6 +81,7 @@ METRICS: Final = {
     "shot_f1": Words("镜头 F1", "shot F1"),
     "event_f1": Words("事件 F1", "event F1"),
     "complete": Words("完整性", "completeness"),
+    "sampled": Words("样本的金标覆盖", "gold of the sample"),
 }
 
 SIZES: Final = {
