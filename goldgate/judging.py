@@ -14,6 +14,7 @@ from contract.files import read_parquet, sha256_file, write_json, write_together
 from contract.formats.loose import read_pair
 from contract.labelset import LabelSet
 from contract.reading import profile_reading, reading
+from contract.ruleterms import applied
 from contract.scores import BoxScore, Score, SentimentScore
 from contract.tables import KIND_OF_TASK, Task
 from contract.terms import Terms, load_terms
@@ -167,7 +168,8 @@ def keep_verdict(
     """Score and judge what `inquiry` says, keep score, report and verdict, and return the verdict and its number."""
     items = read_manifest(stage.lot, read_intake_receipt(stage.lot))
     handed_in, truth = inquiry.submission, inquiry.gold
-    counts = count_by_kind(items)
+    counts, severity = count_by_kind(items), inquiry.severity(stage)
+    terms = applied(stage.terms, severity)
 
     def score(labels: LabelSet, gold: LabelSet) -> dict[Task, Score]:
         return {
@@ -175,7 +177,7 @@ def keep_verdict(
                 task,
                 labels,
                 gold,
-                terms=stage.terms,
+                terms=terms,
                 lot_items=counts.get(KIND_OF_TASK[task]),
                 device=cast(Device, device),
             )
@@ -188,7 +190,7 @@ def keep_verdict(
     folder = stage.lot.scores / str(number)
     pins = inquiry.pins(_pins(stage, handed_in, inquiry.sealed_gold), stage)
     unlabelled = unlabelled_items(items, handed_in.labels, inquiry.sealed_gold.labels)
-    verdict = judge(stage.terms, scores, pins=pins, lot_items=counts, unlabelled=unlabelled)
+    verdict = judge(stage.terms, scores, pins=pins, lot_items=counts, unlabelled=unlabelled, severity=severity)
     verdict = with_life(verdict, inquiry, stage, score=score, remarks=remarks)
     verdict = verdict.model_copy(update={"report": str(folder / REPORT_PAGE)})
     document = {task.value: score.model_dump(mode="json") for task, score in scores.items()}

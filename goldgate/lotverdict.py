@@ -10,9 +10,10 @@ from pydantic import ValidationError
 
 from contract.errors import StageError
 from contract.files import read_json, sha256_file
+from contract.inspection import Severity
 from contract.labelchanges import changed_items
 from contract.labelset import LabelSet
-from contract.lifeevents import Judged, Resolved
+from contract.lifeevents import Judged, Resolved, Sealed
 from contract.lifefiles import History
 from contract.liferules import blocked, refusal
 from contract.lifestate import UNDER_JUDGEMENT, Standing, rules_of
@@ -23,7 +24,8 @@ from contract.verdict import Pins, Verdict
 from goldgate import lotlife
 from goldgate.sampling_lot import read_sample
 from goldgate.stages import Stage
-from prelabel.handoff import Sealed, read_sealed
+from prelabel.handoff import Sealed as SealedLabels
+from prelabel.handoff import read_sealed
 from qa import lifewords
 from qa.rework import rework_rates, wrong_items
 from qa.sentences import Sentence
@@ -39,14 +41,24 @@ class Inquiry:
     The tables of `gold` are whole, so that row numbers are those of the sealed files; its states are the sample's alone.
     """
 
-    submission: Sealed
-    sealed_gold: Sealed
+    submission: SealedLabels
+    sealed_gold: SealedLabels
     gold: LabelSet
     sample: Sample | None
     history: History
     moves: bool
     missing: Mapping[Kind, Sequence[str]]
     outside: int
+
+    def severity(self, stage: Stage) -> Severity | None:
+        """Return how strictly the submission is judged: tightened in a round of rework, where the terms say so."""
+        rounds = [
+            event.round
+            for event, _ in self.history.events
+            if isinstance(event, Sealed) and event.submission == self.submission.number
+        ]
+        tightened = stage.terms.acceptance.rework.severity_after_reject == "tightened"
+        return "tightened" if tightened and max(rounds, default=0) else None
 
     def pins(self, pins: Pins, stage: Stage) -> Pins:
         """Return `pins` with the sample."""
@@ -56,7 +68,7 @@ class Inquiry:
         return pins.model_copy(update={"sample": self.sample.number, "sample_sha256": sha256_file(path)})
 
 
-def inquire(stage: Stage, submission: Sealed, gold: Sealed, *, ruling: bool = False) -> Inquiry:
+def inquire(stage: Stage, submission: SealedLabels, gold: SealedLabels, *, ruling: bool = False) -> Inquiry:
     """Return what `submission` is judged on, if it may be; `ruling` says that an arbiter has ruled on a dispute.
 
     Raises:
