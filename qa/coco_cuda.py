@@ -70,6 +70,12 @@ def match_on_cuda(queue: "Queue", counted: Tensor, spent: Tensor, *, every: int)
         return matched, true
 
 
+def kernel_is_there() -> bool:
+    """Return whether the current CUDA device has the kernel: without it the same is done in rounds, which takes longer."""
+    torch.zeros(1, device="cuda")  # makes the context current
+    return _kernel(torch.cuda.current_device()) is not None
+
+
 @functools.cache
 def _kernel(device: int) -> Any | None:
     """Return the kernel in the context of `device`, which is the current one; None where it cannot be had."""
@@ -100,6 +106,7 @@ def compile_for(architecture: str) -> bytes | None:
         return None
     code: bytes = b" " * _checked(nvrtc.nvrtcGetCUBINSize(program))
     _checked(nvrtc.nvrtcGetCUBIN(program, code))
+    _checked(nvrtc.nvrtcDestroyProgram(program))
     return code
 
 

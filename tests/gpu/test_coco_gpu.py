@@ -60,8 +60,7 @@ def test_empty_sides(empty: str) -> None:
 
 
 def test_the_kernel_is_there_and_the_rounds_settle_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.zeros(1, device="cuda")
-    assert coco_cuda._kernel(torch.cuda.current_device()) is not None
+    assert coco_cuda.kernel_is_there()
     case = drawn(2, images=200)
     by_kernel = on_cuda(case)
     monkeypatch.setattr(coco_torch_match, "match_on_cuda", lambda *_, **__: None)
