@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from contract.errors import FormatError
 from contract.files import read_parquet, sha256_bytes
-from contract.formats.coco import CocoFile, read_coco, read_results
+from contract.formats.cocofile import CocoFile, is_results, read_coco, read_results
 from contract.formats.jsonfile import read_file
 from contract.formats.jsonl import file_name, read_jsonl
 from contract.labelset import LabelSet, read_labels
@@ -125,7 +125,7 @@ def _read_table(path: Path, task: Task) -> LabelSet:
 
 
 def _read_coco(path: Path, gold: Loose | None) -> Loose:
-    if read_file(path)[:64].lstrip().startswith(b"["):
+    if is_results(path):
         if gold is None or gold.coco is None:
             raise FormatError(f"{path}: a bare list of results; its ids need the gold to be a COCO instances file")
         return Loose(read_results(path, gold.coco))

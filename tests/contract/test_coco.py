@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from contract.errors import FormatError
-from contract.formats.coco import read, read_coco, read_results, write
+from contract.formats.coco import read, write
+from contract.formats.cocofile import read_coco, read_results
+from contract.formats.jsoncolumns import Streaming
 from contract.labelset import LabelSet
 from contract.tables import Kind, Task
 from tests.oracles.labelsets import box, label_set
@@ -50,7 +52,7 @@ def test_public_gold_is_read_to_the_bit(name: str) -> None:
     assert [row["area"] for row in rows] == [entry["area"] for entry in raw["annotations"]]
     assert [row["crowd"] for row in rows] == [bool(entry["iscrowd"]) for entry in raw["annotations"]]
     assert [file.images[entry["image_id"]] for entry in raw["annotations"]] == [row["item"] for row in rows]
-    assert list(file.annotations) == [entry["id"] for entry in raw["annotations"]]
+    assert file.annotations.to_pylist() == [entry["id"] for entry in raw["annotations"]]
     assert file.labels.states.num_rows == len(raw["images"])
 
 
@@ -165,6 +167,22 @@ def test_joined_by_name_base_name_and_hash_whatever_the_ids(tmp_path: Path) -> N
             instances(annotations=[{"image_id": 0, "category_id": 0, "bbox": [0, 0, 1, 1], "iscrowd": 7}]),
             "iscrowd must be 0 or 1",
         ),
+        (
+            instances(annotations=[{"id": 3, "image_id": 0, "category_id": 0, "bbox": [0, 0, 1, 1]}] * 2),
+            "annotations 1 and 2 have the same id 3",
+        ),
+        (
+            json.dumps(instances()).replace("3.25", "1e999"),
+            "annotation 1 of item 'in/a.jpg': bbox[2] is not a finite number",
+        ),
+        (
+            instances(annotations=[{"image_id": 2**64, "category_id": 0, "bbox": [0, 0, 1, 1]}]),
+            "id 18446744073709551616 is no whole number of 64 bits",
+        ),
+        (
+            instances(annotations=[{"image_id": 0, "category_id": 0, "bbox": [0, 0, 1, 1], "score": "0.5"}]),
+            "score is '0.5', which is not a number",
+        ),
         ([], "bare list of results"),
         ("7", "must be an object"),
     ],
@@ -178,6 +196,27 @@ def test_broken_file_is_refused(tmp_path: Path, document: Any, told: str) -> Non
     assert told in str(caught.value)
     assert str(caught.value).startswith(str(path))
     assert "\n" not in str(caught.value)
+
+
+def test_ids_may_be_whole_numbers_texts_or_both_and_the_fault_is_told_by_its_number(tmp_path: Path) -> None:
+    images = [{"id": "a", "file_name": "a.jpg"}, {"id": 10**15, "file_name": "b.jpg"}, {"id": -5, "file_name": "c.jpg"}]
+    wanted = [("a", "a.jpg"), (-5, "c.jpg"), (10**15, "b.jpg"), ("a", "a.jpg")]
+    boxes = [{"image_id": image, "category_id": 1, "bbox": [0, 0, 1, 1], "source": f"m@{image}"} for image, _ in wanted]
+    gold = put(tmp_path, instances(images=images, annotations=boxes))
+    for block in (1, 100, 1 << 20):
+        table = read_coco(gold, Streaming(block=block, threads=2)).labels.table(Task.BOXES)
+        assert table["item"].to_pylist() == [item for _, item in wanted]
+        assert table["source"].to_pylist() == [f"m@{image}" for image, _ in wanted]
+    results = tmp_path / "results.json"
+    strange: list[Any] = ["b", -6, 10**15 + 1, 2**63 - 1, None, 1.5, True, {}]
+    for wrong in strange:
+        results.write_text(
+            json.dumps([*boxes, {"image_id": wrong, "category_id": 1, "bbox": [0, 0, 1, 1]}]), encoding="utf-8"
+        )
+        for block in (1, 1 << 20):
+            with pytest.raises(FormatError, match=r"results\.json: annotation 5: (image_id|id) ") as caught:
+                read_results(results, read_coco(gold), Streaming(block=block, threads=2))
+            assert repr(wrong) in str(caught.value)
 
 
 def test_absent_file_and_folder_are_refused(tmp_path: Path) -> None:
