@@ -167,6 +167,27 @@ def accept(  # noqa: PLR0913 - a command's options are its public face
     return accept_submission(open_stage(contract, lot, work), submission, gold, device=device, as_json=json_)
 
 
+@app.command()
+def consistency(  # noqa: PLR0913 - a command's options are its public face
+    contract: ContractOption,
+    lot: LotOption,
+    submission: Annotated[int | None, typer.Option(help="Number of the submission; the newest if left out.")] = None,
+    other: Annotated[int | None, typer.Option(help="Another submission of the same items to compare with.")] = None,
+    by_source: Annotated[bool, typer.Option("--by-source", help="Compare the sources within the submission.")] = False,
+    pairs: Annotated[Path | None, typer.Option(help="CSV of items with the same content: item,same_as.")] = None,
+    gold: Annotated[int | None, typer.Option(help="Version of the gold; the newest if left out.")] = None,
+    other_gold: Annotated[int | None, typer.Option(help="Gold of the same items by somebody else.")] = None,
+    work: WorkOption = WORK,
+    json_: JsonOption = False,
+) -> int:
+    """Compare what was labelled twice, and count what is labelled, empty, excused or missing."""
+    from goldgate.quality_commands import Asked, tell_consistency
+    from goldgate.stages import open_stage
+
+    asked = Asked(submission, other, by_source, pairs, gold, other_gold)
+    return tell_consistency(open_stage(contract, lot, work), asked, as_json=json_)
+
+
 @app.command(name="verify-report")
 def verify_report_(
     folder: Annotated[Path, typer.Argument(help="A folder with score.json, its evidence and report.html.")],

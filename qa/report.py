@@ -15,15 +15,23 @@ import pyarrow.compute as pc
 from markupsafe import Markup, escape
 
 from contract.labelset import LabelSet
+from contract.quality import Quality
 from contract.scores import BoxScore, EventScore, KeyframeScore, Score, SentimentScore, ShotScore
 from contract.tables import Kind, State, Task
 from contract.terms import Terms
 from contract.verdict import Verdict
 from qa import evidence, figures, plots, wording
 from qa.wording import Words
+from qa.wording_quality import QUALITY_WORDS
 
 _REJECT_EXAMPLES: Final = 3
 _MOST_CLASS_ROWS: Final = 100
+_SAYINGS: Final = {**QUALITY_WORDS, **wording.WORDS}
+_TASK_WORDS: Final = {
+    Task.BOXES.value: wording.WORDS["boxes"],
+    Task.SENTIMENTS.value: wording.WORDS["sentiment"],
+    **wording.TIMELINES,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +54,7 @@ class ReportInput:
         notice: a remark above everything, for example that the vendor is simulated.
         sources: name -> digest of the files that were scored, where there is no verdict to pin them.
         files: name -> digest of the files beside the report.
+        quality: consistency, completeness and bias of pre-labels.
     """
 
     created: datetime.datetime
@@ -63,6 +72,7 @@ class ReportInput:
     notice: Words | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
+    quality: Quality | None = None
 
 
 def render(report: ReportInput) -> str:
@@ -85,6 +95,7 @@ def render(report: ReportInput) -> str:
             sentiment=_sentiment(report, sentiment) if isinstance(sentiment, SentimentScore) else None,
             video=_video(report),
             footer=_footer(report),
+            quality=report.quality or Quality(),
         )
     )
 
@@ -102,6 +113,8 @@ def _environment() -> jinja2.Environment:
         say=_say,
         criterion_words=wording.criterion_words,
         wording=wording,
+        sayings=_SAYINGS,
+        task_words=_TASK_WORDS,
         bullet=figures.bullet,
         most_class_rows=_MOST_CLASS_ROWS,
     )
@@ -132,7 +145,7 @@ def _say(words: Words) -> Markup:
 
 
 def _translate(key: str, **values: object) -> Markup:
-    return _say(wording.WORDS[key].format(**values))
+    return _say(_SAYINGS[key].format(**values))
 
 
 def _value(document: Any, name: str) -> Markup:

@@ -29,6 +29,7 @@ def twin(report: ReportInput) -> dict[str, Any]:
             }
             for row in volumes(report)
         ],
+        "quality": report.quality.model_dump(mode="json") if report.quality else None,
         "sources": dict(report.sources),
         "files": dict(report.files),
     }
