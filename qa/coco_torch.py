@@ -29,7 +29,7 @@ from qa.iou import check_device
 from qa.scans import places_of, running
 
 _CLASS_SHIFT: Final = 32
-_BYTES_AT_ONCE: Final = 1 << 26
+_BYTES_AT_ONCE: Final = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -211,15 +211,19 @@ def _keys(label: Tensor, image: Tensor) -> Tensor:
 
 
 def _sent(array: NDArray[np.generic], device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Return `array` as a tensor on `device`; on its way to CUDA a piece is copied while the next one is pinned."""
+    """Return `array` as a tensor on `device`; on its way to CUDA one piece is copied while the next one is pinned.
+
+    The pieces are small so that little memory is pinned: torch keeps it for the next, and hands it out again once its
+    copy has ended.
+    """
     # torch warns of arrays that may not be written: those are copied first
     tensor = torch.from_numpy(np.require(array, requirements=["C", "W"]))
     if device.type == "cpu":
         return tensor.to(dtype)
-    pinned = torch.empty(tensor.shape, dtype=dtype, pin_memory=True)
     result = torch.empty(tensor.shape, dtype=dtype, device=device)
-    rows = max(1, _BYTES_AT_ONCE * len(tensor) // max(1, pinned.nbytes))
+    rows = max(1, _BYTES_AT_ONCE * len(result) // max(1, result.nbytes))
     for first in range(0, len(tensor), rows):
-        piece = slice(first, first + rows)
-        result[piece].copy_(pinned[piece].copy_(tensor[piece]), non_blocking=True)
+        piece = tensor[first : first + rows]
+        pinned = torch.empty(piece.shape, dtype=dtype, pin_memory=True).copy_(piece)  # by all of torch's threads
+        result[first : first + rows].copy_(pinned, non_blocking=True)
     return result

@@ -116,17 +116,22 @@ def _of_sizes(ranked: Ranked, needed: Tensor, competing: Tensor, *, sizes: Tenso
     spared_here = spared[place + 1] - spared[starts[:, :-1].reshape(-1)[group]]
     misses = competing.reshape(-1)[(curve // _THRESHOLDS) * near + near_one] - spared_here
     precision = hits.double() / ((misses + hits).double() + _EPSILON)
-    at = _last_point_reached(needed, hits, label=label, size=sizes[curve // (_LIMITS * _THRESHOLDS)])
-    best = torch.zeros(curves * classes * _POINTS, dtype=torch.float64, device=device)
-    best.scatter_reduce_(0, group * _POINTS + at, precision, "amax")
-    best = best.view(-1, _POINTS).flip(1).cummax(dim=1).values.flip(1)
-    return best, begun.diff(dim=1).reshape(-1)
+    best = _best_between_points(precision, begun, needed=needed[:, sizes])
+    return best.flip(1).cummax(dim=1).values.flip(1), begun.diff(dim=1).reshape(-1)
 
 
-def _last_point_reached(needed: Tensor, hits: Tensor, *, label: Tensor, size: Tensor) -> Tensor:
-    """Return for each true positive, the `hits`-th, the last recall point that it reaches: one search in one table."""
-    rows = needed.view(-1, _POINTS)
-    step = rows.max() + 1
-    row = label * _SIZES + size
-    table = rows + torch.arange(len(rows), device=rows.device)[:, None] * step
-    return torch.searchsorted(table.view(-1), row * step + hits, right=True) - 1 - row * _POINTS
+def _best_between_points(precision: Tensor, begun: Tensor, *, needed: Tensor) -> Tensor:
+    """Return the largest precision of each curve from each recall point to the next, shape (curves * classes, points).
+
+    Args:
+        precision: of the true positives, curve by curve, class by class.
+        begun: where each class of each curve begins among them, and the end, shape (curves, classes + 1).
+        needed: the k that first reaches each point, from 1, shape (classes, sizes, points).
+    """
+    held = begun.diff(dim=1)[..., None]
+    first = needed.transpose(0, 1).repeat_interleave(_LIMITS * _THRESHOLDS, dim=0) - 1
+    edges = begun[:, :-1, None] + first.minimum(held)
+    end = torch.full((1,), len(precision), device=edges.device)
+    # the edges follow each other without a gap, as the first point needs one true positive only
+    edges = torch.cat([edges.reshape(-1), end])
+    return torch.segment_reduce(precision, "max", offsets=edges, initial=0.0, unsafe=True).view(-1, _POINTS)
