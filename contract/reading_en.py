@@ -6,6 +6,7 @@ from typing import Final
 from contract.acceptance import ImageProfile, TextProfile, VideoProfile
 from contract.guideline import EventRule, ObjectEvent
 from contract.inspection import AqlSampling
+from contract.reading_settlement import settlement_in_english, strata_in_english
 from contract.ruleterms import COUNTING_RULES, proof_method, tightened_confidence
 from contract.terms import Terms
 
@@ -44,6 +45,7 @@ def reading_in_english(terms: Terms) -> str:
         ("Verdict", _verdict(terms)),
         ("Sample and gold", _sampling(terms)),
         ("Rework and silence", _rework(terms)),
+        ("Payment", settlement_in_english(terms)),
         ("Identity", _identity(terms)),
     )
     told = [(title, list(lines)) for title, lines in sections]
@@ -258,6 +260,7 @@ def _sampling(terms: Terms) -> Iterator[str]:
         )
     else:
         yield f"Every item of the lot that has gold is checked; at least {sampling.min_items} of each kind are needed."
+    yield from strata_in_english(terms)
     yield (
         f"{gold.blind_share:.4g} of the gold is made blind, without sight of any draft, and {gold.double_label_share:.4g} "
         f"is labelled twice. The vendor may contest gold within {gold.dispute_workdays} working days; "

@@ -6,6 +6,7 @@ from typing import Final
 from contract.acceptance import ImageProfile, TextProfile, VideoProfile
 from contract.guideline import EventRule, ObjectEvent
 from contract.inspection import AqlSampling
+from contract.reading_settlement import settlement_in_chinese, strata_in_chinese
 from contract.ruleterms import COUNTING_RULES, proof_method, tightened_confidence
 from contract.terms import Terms
 
@@ -46,13 +47,14 @@ def reading_in_chinese(terms: Terms) -> str:
         ("验收结论", _verdict(terms)),
         ("抽样与金标", _sampling(terms)),
         ("返工与默示验收", _rework(terms)),
+        ("结算", settlement_in_chinese(terms)),
         ("版本标识", _identity(terms)),
     )
     told = [(title, list(lines)) for title, lines in sections]
     present = [(title, lines) for title, lines in told if lines]
     blocks = [
         "\n".join([f"{numeral}、{title}", *(f"  - {line}" for line in lines)])
-        for numeral, (title, lines) in zip("一二三四五六七八", present, strict=False)
+        for numeral, (title, lines) in zip("一二三四五六七八九十", present, strict=False)
     ]
     return "\n\n".join([f"合同 {terms.contract} 的解读: {terms.title}", *blocks]) + "\n"
 
@@ -249,6 +251,7 @@ def _sampling(terms: Terms) -> Iterator[str]:
         )
     else:
         yield f"本批有金标的数据全部检验; 每种类型至少 {sampling.min_items} 件。"
+    yield from strata_in_chinese(terms)
     yield (
         f"金标中 {gold.blind_share:.4g} 为盲标 (不看预标注), {gold.double_label_share:.4g} 由两人分别标注。"
         f"乙方可在 {gold.dispute_workdays} 个工作日内对金标提出异议; 仲裁方: {gold.arbiter}。"

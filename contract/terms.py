@@ -14,6 +14,8 @@ from contract.acceptance import Acceptance
 from contract.errors import TermsError
 from contract.files import sha256_json
 from contract.guideline import Guideline, Name, Strict
+from contract.settlement import Settlement
+from contract.tables import Kind
 from contract.termsproblems import terms_problems
 from contract.yamlfile import parse_yaml, problem_in_words
 
@@ -111,10 +113,11 @@ class Terms(Strict):
     limits: Limits = Limits()
     prelabel: Prelabel = Prelabel()
     acceptance: Acceptance
+    settlement: Settlement | None = None
 
     @model_validator(mode="after")
     def _parts_agree(self) -> "Terms":
-        problems = [*self._kind_problems(), *self._volume_problems()]
+        problems = [*self._kind_problems(), *self._volume_problems(), *self._price_problems()]
         if len(set(self.formats)) < len(self.formats):
             problems.append("formats names one format twice")
         if problems:
@@ -148,6 +151,17 @@ class Terms(Strict):
                 yield f"acceptance.sampling.min_items is {needed}, more than the {volume} items of volumes.{field}"
         if not (self.volumes.images or self.volumes.texts or self.volumes.video_hours):
             yield "volumes orders nothing; give images, texts or video_hours"
+
+    def _price_problems(self) -> Iterator[str]:
+        volumes = self.volumes
+        ordered = (
+            (Kind.IMAGE, "image", "images", volumes.images),
+            (Kind.TEXT, "text", "texts", volumes.texts),
+            (Kind.VIDEO, "video_hour", "video_hours", volumes.video_hours),
+        )
+        for kind, price, field, volume in ordered:
+            if self.settlement and volume and self.settlement.unit_price.of(kind) is None:
+                yield f"volumes.{field} orders {kind.value} items but settlement.unit_price.{price} is left open"
 
     @property
     def sha256(self) -> str:

@@ -9,8 +9,8 @@ from typing import Annotated, Final
 
 import typer
 
+from goldgate import lot_commands
 from goldgate.console import guarded, log_to_stderr
-from goldgate.lot_commands import lot_app
 from goldgate.options import WORK, ContractOption, DeviceOption, JsonOption, LotOption, ModelsFileOption, WorkOption
 from goldgate.sample_commands import sample_app
 
@@ -26,8 +26,9 @@ models_app = typer.Typer(help="List, fetch and train models.", no_args_is_help=T
 train_app = typer.Typer(help="Train a small model of the project's own.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 models_app.add_typer(train_app, name="train")
-app.add_typer(lot_app, name="lot")
+app.add_typer(lot_commands.lot_app, name="lot")
 app.add_typer(sample_app, name="sample")
+app.command("settle")(lot_commands.settle)
 
 _TASKS: Final = ("boxes", "sentiment", "shots", "keyframes", "events")
 

@@ -1,6 +1,6 @@
 """`goldgate lot`: where a lot stands, what may follow, and how it came there."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -71,3 +71,15 @@ def _plain(value: Any) -> str:
         return " ".join(map(str, value[:10])) + (f" ... ({len(value)})" if len(value) > 10 else "")
     text = str(value)
     return text[:12] if len(text) == 64 else text
+
+
+def settle(
+    contract: ContractOption,
+    final: Annotated[bool, typer.Option("--final", help="Keep the statement and mark its lots settled.")] = False,
+    work: WorkOption = WORK,
+    json_: JsonOption = False,
+) -> int:
+    """Print what is owed for the accepted lots of a contract."""
+    from goldgate import settling
+
+    return settling.settle(contract, work, final=final, as_json=json_)

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from contract.errors import StageError
 from contract.files import sha256_file
+from contract.inspection import Severity
 from contract.labelset import LabelSet
 from contract.lifeevents import Checked, Drawn, Event, Extended
 from contract.lifefiles import History, append, read_history
@@ -95,6 +96,12 @@ def _record_checks(stage: Stage, submission: Sealed, gold: LabelSet) -> None:
 def items_of(stage: Stage) -> pa.Table:
     """Return the lot's manifest."""
     return read_manifest(stage.lot, read_intake_receipt(stage.lot))
+
+
+def severity_of(stage: Stage, round_: int) -> Severity | None:
+    """Return how strictly a round is judged: tightened from the first rework on, where the terms say so."""
+    tightened = stage.terms.acceptance.rework.severity_after_reject == "tightened"
+    return "tightened" if tightened and round_ else None
 
 
 def sample_of(history: History, submission: int) -> int | None:

@@ -57,8 +57,7 @@ class Inquiry:
             for event, _ in self.history.events
             if isinstance(event, Sealed) and event.submission == self.submission.number
         ]
-        tightened = stage.terms.acceptance.rework.severity_after_reject == "tightened"
-        return "tightened" if tightened and max(rounds, default=0) else None
+        return lotlife.severity_of(stage, max(rounds, default=0))
 
     def pins(self, pins: Pins, stage: Stage) -> Pins:
         """Return `pins` with the sample."""

@@ -16,6 +16,7 @@ from contract.files import json_bytes, read_json, sha256_file, storage_errors, w
 from contract.labelset import LabelSet
 from contract.lifeevents import Drawn, Extended
 from contract.lifefiles import History
+from contract.ruleterms import applied
 from contract.sample import Sample, SampledItem, StratumCount
 from contract.tables import Kind
 from contract.workfolder import next_number
@@ -23,6 +24,7 @@ from goldgate import lotlife
 from goldgate.stages import Stage
 from prelabel.handoff import read_drafts, read_sealed
 from prelabel.run import read_intake_receipt, read_manifest
+from qa.counting import plan_for
 from qa.sampling import commitment, draw_key, fresh_key
 from qa.strata import strata
 from qa.stratified import BLIND, DOUBLE, allocate, draw_strata, marked
@@ -190,8 +192,8 @@ def _size(
         return total
     wanted = sizes.get(kind, sizes.get(None))
     if wanted is None:
-        given = before if sizes else 0
-        return min(total, max(given or getattr(sampling, default), before, len(pot.strata[kind])))
+        given = (before if sizes else 0) or _default_size(stage, default, total)
+        return min(total, max(given, before, len(pot.strata[kind])))
     size = min(wanted, total)
     if size > sampling.extend_to:
         raise InputError(f"-n asks for {size} {kind.value} items, but the terms end at extend_to {sampling.extend_to}")
@@ -200,6 +202,15 @@ def _size(
     if size < len(pot.strata[kind]):
         raise InputError(f"-n asks for {size} {kind.value} items, fewer than the {len(pot.strata[kind])} strata of the lot")
     return size
+
+
+def _default_size(stage: Stage, field: str, total: int) -> int:
+    """Return what the terms say: under rule aql the plan's number, else min_items or extend_to."""
+    round_ = lotlife.history_of(stage).life.round
+    sampling = applied(stage.terms, lotlife.severity_of(stage, round_)).acceptance.sampling
+    if sampling.aql is not None and field == "min_items":
+        return plan_for(sampling.aql, total).n
+    return int(getattr(sampling, field))
 
 
 def _drawn(

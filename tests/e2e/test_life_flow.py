@@ -269,3 +269,49 @@ def test_status_for_people(lot: Lot) -> None:
     assert "lot made is checked; rounds of rework: 0 of 2" in lot.cli.out
     assert "gold (goldgate import --as gold)" in lot.cli.out
     assert "0001" in lot.cli.out
+
+
+PRICES = {
+    "currency": "CNY",
+    "unit_price": {"image": "1.80", "text": "0.305", "video_hour": "100"},
+    "basis": "accepted_items",
+    "late_per_day": "0.001",
+    "late_cap": "0.10",
+}
+
+
+def test_what_is_owed_cites_verdicts(cli: Any, raw: Path, tmp_path: Path) -> None:
+    deadline = {"start": "2020-01-01", "working_days": 1}  # long over: the cap of 10 % is reached
+    lot = Lot(cli, raw, tmp_path, settlement=PRICES, deadline=deadline)
+    lot.bring_gold(lot.right)
+    lot.hand_in(lot.right)
+    settle = ["settle", "-c", cli.contract, "--work", cli.work]
+    assert cli(*settle, "--json") == 0
+    before = cli.json()
+    assert (before["lines"], list(before["unpaid"]), before["due"]) == ([], ["made"], "0.00")
+    assert cli(*settle, "--final") == 2
+    assert "nothing new to settle" in cli.err
+    lot.do("accept")
+    assert cli(*settle, "--final", "--json") == 0
+    owed = cli.json()
+    (verdict,) = cli.work.rglob("verdicts/1.json")
+    digest = hashlib.sha256(verdict.read_bytes()).hexdigest()
+    assert all((line["verdict"], line["verdict_sha256"]) == (1, digest) for line in owed["lines"])
+    # 40 x 1.80 and 40 x 0.305; the contract orders 120 x 1.80 + 116 x 0.305 + 0.04 h x 100 = 255.38
+    assert [line["amount"] for line in owed["lines"]] == ["72.00", "12.20", "-25.54"]
+    assert (owed["late_limit"], owed["net"], owed["due"]) == ("25.54", "58.66", "58.66")
+    assert lot.status()["state"] == "settled"
+    assert cli(*settle, "--json") == 0
+    again = cli.json()
+    assert (again["net"], again["paid_before"], again["due"]) == ("58.66", "58.66", "0.00")
+    assert cli(*settle) == 0
+    assert "验收合格 accepted: 72.00 (40 x 1.80 = 72.00" in cli.out
+    assert "lot 'made' is settled" in lot.refused("import", "--format", "jsonl", "--as", "gold", lot.right)
+    verdict.write_text(verdict.read_text(encoding="utf-8").replace("ACCEPT", "ACCEPT "), encoding="utf-8")
+    assert cli(*settle) == 2
+    assert "verdicts/1.json: missing or changed" in cli.err
+
+
+def test_without_prices_nothing_is_settled(lot: Lot) -> None:
+    assert lot.cli("settle", "-c", lot.cli.contract, "--work", lot.cli.work) == 2
+    assert "has no section settlement" in lot.cli.err
