@@ -129,9 +129,9 @@ def ratio(good: NDArray[np.int64], total: NDArray[np.int64], *, sampled: int, lo
     var = sum((y - R x)**2) / ((n - 1) n xbar**2), times (1 - sampled / lot) for a finite lot.
     """
     kept = np.flatnonzero(total > 0)
-    # sorted, so that rounding does not depend on the order of the clusters
-    kept = kept[np.lexsort((total[kept], good[kept]))]
-    y, x = good[kept].astype(np.float64), total[kept].astype(np.float64)
+    # sorted by y, then x, as one number, so that rounding does not depend on the order of the clusters
+    base = int(total.max(initial=0)) + 1
+    y, x = (part.astype(np.float64) for part in np.divmod(np.sort(good[kept] * base + total[kept]), base))
     if not x.size:
         return None
     share = float(y.sum() / x.sum())

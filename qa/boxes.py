@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from contract.acceptance import ImageProfile
 from qa.iou import TIE, Boxes, Device, pairs_by_tensors
 from qa.matching import Indices, Mask, assign, assign_greedily, left_over
-from qa.overlaps import Content, Grouped, ascends, inside_crowds, order_by_content, order_by_image, overlapping_pairs
+from qa.overlaps import Content, Grouped, inside_crowds, order_by_content, overlapping_pairs
+from qa.stable_sort import ascends, order_of_groups
 from qa.threads import in_threads
 
 _PAIRS_AT_ONCE = 1 << 20
@@ -49,21 +50,19 @@ class BoxColumns:
         )
 
 
-def class_names(*tables: pa.Table) -> list[str]:
-    """Return every class name of `tables`, sorted."""
-    return sorted({name for table in tables for name in pc.unique(table["label"]).to_pylist()})
-
-
-def box_columns(table: pa.Table, *, image: Indices, names: list[str]) -> BoxColumns:
-    """Return the rows of `table` whose `image` is not negative, in the table's order."""
+def box_columns(table: pa.Table, *, image: Indices, label: Indices) -> BoxColumns:
+    """Return the rows of `table` whose `image` is not negative, in the table's order; `label` is the class of each row."""
     rows = np.flatnonzero(image >= 0)
-    part = table.take(pa.array(rows)) if rows.size < table.num_rows else table
-    label = pc.index_in(part["label"].combine_chunks(), value_set=pa.array(names, pa.string()))
-    boxes = np.stack([part[side].to_numpy() for side in "xywh"], axis=1).astype(np.float64).reshape(-1, 4)
+    part = table
+    if rows.size < table.num_rows:
+        part, image, label = table.select([*"xywh", "area", "crowd"]).take(pa.array(rows)), image[rows], label[rows]
+    boxes = np.empty((rows.size, 4))
+    for place, side in enumerate("xywh"):
+        boxes[:, place] = part[side].to_numpy()
     area = part["area"].to_numpy().astype(np.float64)  # null reads as NaN
     return BoxColumns(
-        image=image[rows],
-        label=label.to_numpy(zero_copy_only=False).astype(np.int64),
+        image=image,
+        label=label,
         boxes=boxes,
         area=np.where(np.isnan(area), boxes[:, 2] * boxes[:, 3], area),
         crowd=pc.fill_null(part["crowd"], False).to_numpy().astype(np.bool_),
@@ -75,7 +74,8 @@ def ordered_by_content(columns: BoxColumns) -> BoxColumns:
     """Return the boxes sorted by image, class, place, size, area and crowd; equal boxes by row."""
     if not len(columns):
         return columns
-    order, starts = order_by_image(columns.image, int(columns.image.max()) + 1)
+    starts = np.concatenate([[0], np.cumsum(np.bincount(columns.image))])
+    order = order_of_groups(columns.image, starts[:-1])
     content = Content(columns.label, columns.boxes, columns.area, columns.crowd, columns.row)
     cuts = _cuts(np.diff(starts), _BOXES_AT_ONCE)
     in_threads(lambda own: order_by_content(content, order, starts[own.start : own.stop + 1]), cuts)
@@ -133,7 +133,7 @@ def overlapping(
     Both sides are in the order of content. Pairs are ordered by gold, then label, and images are done in threads, some
     at a time: neither the number of threads nor where images are cut apart can matter, since pairs never leave an image.
     """
-    ours, theirs = _grouped(gold, labels, by_class=by_class)
+    ours, theirs = grouped(gold, labels, by_class=by_class)
     images = int(max(gold.image.max(initial=-1), labels.image.max(initial=-1))) + 1
     gold_starts, label_starts = (np.searchsorted(side.image, np.arange(images + 1)) for side in (gold, labels))
     find = pairs_by_tensors if device == "cuda" else overlapping_pairs
@@ -150,7 +150,8 @@ def overlapping(
     return Pairs(*(np.concatenate(column) for column in zip(*((p.gold, p.label, p.iou) for p in found), strict=True)))
 
 
-def _grouped(gold: BoxColumns, labels: BoxColumns, *, by_class: bool) -> tuple[Grouped, Grouped]:
+def grouped(gold: BoxColumns, labels: BoxColumns, *, by_class: bool) -> tuple[Grouped, Grouped]:
+    """Return both sides by image, or by image and class."""
     if not by_class:
         return Grouped(gold.image, gold.boxes, False), Grouped(labels.image, labels.boxes, False)
     classes = int(max(gold.label.max(initial=0), labels.label.max(initial=0))) + 1
@@ -190,7 +191,7 @@ def read_boxes(gold: BoxColumns, labels: BoxColumns, *, profile: ImageProfile, d
     )
     keep = np.ones(len(considered), dtype=np.bool_)
     if profile.crowd == "ignore":
-        crowds, theirs = _grouped(gold.take(gold.crowd), considered, by_class=profile.class_aware)
+        crowds, theirs = grouped(gold.take(gold.crowd), considered, by_class=profile.class_aware)
         keep = ~inside_crowds(crowds, theirs, profile.iou - TIE)
         keep[matched.label] = True
     new_index = np.cumsum(keep) - 1

@@ -7,6 +7,7 @@
 Where classes do not count, every class is the same and wrong_class cannot occur.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,9 +17,11 @@ from numpy.typing import NDArray
 
 from contract.acceptance import ImageProfile
 from contract.scores import BOX_DEFECTS
-from qa.boxes import BoxColumns, Pairs, Reading, overlapping
+from qa.boxes import BoxColumns, Pairs, Reading, grouped, overlapping
+from qa.columns import taken
 from qa.iou import TIE
 from qa.matching import Indices, Mask, assign
+from qa.overlaps import best_covered
 
 LOOSE_FROM: Final = 0.1
 KINDS: Final = ("wrong_class", "loose_box", "duplicate", "missed", "spurious")
@@ -69,28 +72,28 @@ def _same_class(pairs: Pairs, reading: Reading, profile: ImageProfile) -> Mask:
     return np.asarray(reading.gold.label[pairs.gold] == reading.labels.label[pairs.label], dtype=np.bool_)
 
 
-def _among(reading: Reading, gold: Indices, labels: Indices, *, floor: float, by_class: bool = False) -> Pairs:
+def _among(reading: Reading, gold: Indices, labels: Indices, *, floor: float) -> Pairs:
     """Return the pairs of some boxes of either side, whose indices ascend."""
-    pairs = overlapping(reading.gold.take(gold), reading.labels.take(labels), floor=floor, by_class=by_class)
+    pairs = overlapping(reading.gold.take(gold), reading.labels.take(labels), floor=floor, by_class=False)
     return Pairs(gold[pairs.gold], labels[pairs.label], pairs.iou)
 
 
 def _duplicates(reading: Reading, profile: ImageProfile, label_free: Mask) -> Pairs:
     """Return each free label that covers a matched gold, with the gold that it covers best."""
-    free = np.flatnonzero(label_free)
-    pairs = _among(reading, reading.matched.gold, free, floor=profile.iou, by_class=profile.class_aware)
-    pairs = pairs.take(np.lexsort((pairs.gold, -pairs.iou, pairs.label)))
-    _, first = np.unique(pairs.label, return_index=True)
-    return pairs.take(first)
+    free, matched = np.flatnonzero(label_free), _mask(len(reading.gold), reading.matched.gold)
+    gold, labels = grouped(reading.gold, reading.labels, by_class=profile.class_aware)
+    best, iou = best_covered(labels, free, gold, matched, profile.iou - TIE)
+    found = best >= 0
+    return Pairs(best[found], free[found], iou[found])
 
 
-def defect_table(defects: list[Defect], *, reading: Reading, items: list[str], names: list[str]) -> pa.Table:
+def defect_table(defects: list[Defect], *, reading: Reading, items: pa.Array, names: Sequence[str]) -> pa.Table:
     """Return `defects` as a table of `BOX_DEFECTS`, kind by kind."""
     parts = [_rows(defect, reading=reading, items=items, names=names) for defect in defects]
     return pa.concat_tables(parts)
 
 
-def _rows(defect: Defect, *, reading: Reading, items: list[str], names: list[str]) -> pa.Table:
+def _rows(defect: Defect, *, reading: Reading, items: pa.Array, names: Sequence[str]) -> pa.Table:
     gold, label = reading.gold, reading.labels
     on_gold = defect.gold.size > 0 and defect.gold[0] >= 0
     on_label = defect.label.size > 0 and defect.label[0] >= 0
@@ -108,10 +111,5 @@ def _rows(defect: Defect, *, reading: Reading, items: list[str], names: list[str
     return pa.table(columns, schema=BOX_DEFECTS)
 
 
-def _names(of: BoxColumns, index: Indices, names: list[str]) -> pa.Array:
+def _names(of: BoxColumns, index: Indices, names: Sequence[str]) -> pa.Array:
     return taken(names, of.label[index])
-
-
-def taken(values: list[str], index: Indices) -> pa.Array:
-    """Return `values` at `index` as an Arrow array of strings."""
-    return pa.array(values, pa.string()).take(pa.array(index, pa.int64()))

@@ -37,31 +37,6 @@ class Grouped(NamedTuple):
 
 
 @compiled
-def order_by_image(image: Indices, images: int) -> tuple[Indices, Indices]:
-    """Return the boxes image by image, in their order within each, and where each image starts."""
-    starts = np.zeros(images + 1, dtype=np.int64)
-    for code in image:
-        starts[code + 1] += 1
-    for code in range(images):
-        starts[code + 1] += starts[code]
-    following = starts[:-1].copy()
-    order = np.empty(image.size, dtype=np.int64)
-    for index in range(image.size):
-        order[following[image[index]]] = index
-        following[image[index]] += 1
-    return order, starts
-
-
-@compiled
-def ascends(values: Indices) -> bool:
-    """Tell whether `values` nowhere descend."""
-    descents = 0
-    for index in range(1, values.size):
-        descents += values[index] < values[index - 1]
-    return descents == 0
-
-
-@compiled
 def order_by_content(content: Content, order: Indices, starts: Indices) -> None:
     """Sort `order` in place by content, within each of the images that `starts` delimits."""
     for image in range(starts.size - 1):
@@ -156,6 +131,27 @@ def overlapping_pairs(gold: Grouped, labels: Grouped, floor: float) -> tuple[Ind
                 found += 1
             other += 1
     return ones[:found].copy(), others[:found].copy(), overlaps[:found].copy()
+
+
+@compiled
+def best_covered(labels: Grouped, own: Indices, gold: Grouped, fits: Mask, floor: float) -> tuple[Indices, Floats]:
+    """Return for each of the labels `own` the gold of its group that fits and has the highest IoU, and that IoU.
+
+    The first of equals is taken; -1 where none has an IoU >= floor.
+    """
+    best, highest = np.full(own.size, -1, dtype=np.int64), np.zeros(own.size)
+    first = 0
+    for index in range(own.size):
+        label = own[index]
+        while first < gold.group.size and gold.group[first] < labels.group[label]:
+            first += 1
+        other = first
+        while other < gold.group.size and gold.group[other] == labels.group[label]:
+            overlap = _iou(gold.boxes[other], labels.boxes[label]) if fits[other] else -1.0
+            if overlap >= floor and (best[index] < 0 or overlap > highest[index]):
+                best[index], highest[index] = other, overlap
+            other += 1
+    return best, highest
 
 
 @compiled

@@ -52,14 +52,29 @@ def share(part: int, whole: int) -> float | None:
 
 
 def interval(
-    good: Counts, total: Counts, *, bound: BoxBound | VideoBound, lot_items: int | None, is_f1: bool = False
+    good: Counts,
+    total: Counts,
+    *,
+    bound: BoxBound | VideoBound,
+    lot_items: int | None,
+    is_f1: bool = False,
+    sampled: int | None = None,
 ) -> Interval:
     """Return the one-sided limits of sum(good) / sum(total) over units of sampling.
 
     Where the sample is the whole lot the figure is exact, and both limits are the estimate.
+
+    Args:
+        good: of each unit.
+        total: of each unit.
+        bound: the method and its confidence.
+        lot_items: size of the lot, where it is known.
+        is_f1: whether the ratio is F1, whose units are not independent.
+        sampled: number of units drawn, where those with nothing to count are left out of the arrays.
     """
-    of = ratio(good, total, sampled=good.size, lot=lot_items)
-    limits, reason = _limits(of, bound, census=lot_items is not None and good.size >= lot_items, is_f1=is_f1)
+    units = good.size if sampled is None else sampled
+    of = ratio(good, total, sampled=units, lot=lot_items)
+    limits, reason = _limits(of, bound, census=lot_items is not None and units >= lot_items, is_f1=is_f1)
     return Interval(
         estimate=None if of is None else of.share,
         lower=limits[0] if limits else None,

@@ -1,7 +1,6 @@
 """Boxes against gold, as one document: the contract's reading, its limits, the defects, and COCO's reading."""
 
-from collections.abc import Callable
-from functools import partial
+from dataclasses import replace
 from typing import Any, Final, Literal, cast
 
 import numpy as np
@@ -18,17 +17,17 @@ from contract.scores import (
     BoxDefects,
     BoxScore,
     ClassRates,
-    Coverage,
     Interval,
     SizeRates,
 )
 from contract.tables import Task
 from qa import coco, coco_device
-from qa.boxes import BoxColumns, Reading, box_columns, class_names, ordered_by_content, read_boxes
-from qa.coco import CocoArrays
-from qa.coverage import Scored, scored_items
-from qa.defects import defect_table, find_defects, taken
+from qa.boxes import BoxColumns, Reading, read_boxes
+from qa.boxgold import BoxGold, BoxSides, compare, prepare_gold
+from qa.columns import taken
+from qa.defects import defect_table, find_defects
 from qa.iou import TIE, Device, check_device
+from qa.matching import Indices
 from qa.rates import Sums, interval, rates, share, three_intervals
 
 _SIZES: Final[tuple[Literal["small", "medium", "large"], ...]] = ("small", "medium", "large")
@@ -37,7 +36,12 @@ _HISTOGRAM_BINS: Final = 20
 
 
 def score_boxes(
-    labels: LabelSet, gold: LabelSet, profile: ImageProfile, *, device: Device = "cpu", lot_items: int | None = None
+    labels: LabelSet,
+    gold: LabelSet | BoxGold,
+    profile: ImageProfile,
+    *,
+    device: Device = "cpu",
+    lot_items: int | None = None,
 ) -> BoxScore:
     """Score the boxes of `labels` against those of `gold` by `profile`.
 
@@ -47,9 +51,11 @@ def score_boxes(
 
     Args:
         labels: the submission (or drafts: with scores on every box COCO's figures are given too).
-        gold: what is true; its states say which images are scored.
+        gold: what is true; its states say which images are scored. For many submissions prepare it once
+            (`qa.boxgold.prepare_gold`).
         profile: the reading.
-        device: where overlaps and COCO's figures are computed; the result is the same.
+        device: where overlaps and COCO's figures are computed; the result is the same. "auto" leaves overlaps to the
+            CPU, whose compiled loops are done before the boxes of a lot have been copied to a device.
         lot_items: size of the lot that the gold's images were drawn from, for limits of a finite lot.
 
     Raises:
@@ -57,19 +63,15 @@ def score_boxes(
         DeviceError: CUDA was asked for and is absent.
     """
     check_device(device)
-    scored = scored_items(Task.BOXES, labels, gold)
-    ours, theirs = labels.table(Task.BOXES), gold.table(Task.BOXES)
-    names, items = class_names(ours, theirs), sorted(scored.items)
-    columns = box_columns(theirs, image=scored.codes(theirs), names=names)
-    submitted = box_columns(ours, image=scored.codes(ours), names=names)
-    reading = read_boxes(ordered_by_content(columns), ordered_by_content(submitted), profile=profile, device=device)
+    sides = compare(labels, gold if isinstance(gold, BoxGold) else prepare_gold(gold))
+    scored, names, items = sides.scored, sides.names, sides.scored.ordered
+    reading = read_boxes(sides.gold_ordered, sides.labels_ordered, profile=profile, device=device)
     sums = _sums_by_image(reading, len(items))
     bounds = three_intervals(sums, bound=profile.bound, lot_items=lot_items)
     defects = find_defects(reading, profile)
-    evaluate = partial(coco_device.evaluate, classes=len(names), device=device)
-    model_reading = _coco_reading(columns, submitted, scored=scored, scores=ours["score"], names=names, evaluate=evaluate)
+    model_reading = _coco_reading(sides, labels.table(Task.BOXES)["score"], device=device)
     return BoxScore(
-        contract=_contract(reading, sums, bounds=bounds, coverage=scored.coverage, items=items),
+        contract=_contract(reading, sums, bounds=bounds, incomplete=scored.incomplete),
         defects=BoxDefects(**{defect.kind: int(defect.gold.size) for defect in defects}),
         per_class=_per_class(reading, names=names, images=len(items), profile=profile, lot_items=lot_items),
         per_size=_per_size(reading),
@@ -92,9 +94,7 @@ def _sums_by_image(reading: Reading, images: int) -> Sums:
     )
 
 
-def _contract(
-    reading: Reading, sums: Sums, *, bounds: dict[str, Interval], coverage: Coverage, items: list[str]
-) -> BoxContract:
+def _contract(reading: Reading, sums: Sums, *, bounds: dict[str, Interval], incomplete: NDArray[np.bool_]) -> BoxContract:
     tp, fp, fn = sums.totals()
     fields = rates(tp, fp, fn)
     iou = np.sort(reading.matched.iou)
@@ -105,7 +105,7 @@ def _contract(
     for name, limit in (("lower_bound", "f1"), ("precision_lower_bound", "precision"), ("recall_lower_bound", "recall")):
         if bounds[limit].reason:
             fields["reasons"][name] = bounds[limit].reason
-    perfect = (sums.fp + sums.fn == 0) & ~np.isin(items, coverage.incomplete)
+    perfect = (sums.fp + sums.fn == 0) & ~incomplete
     return BoxContract(
         **fields,
         jaccard=share(tp, tp + fp + fn),
@@ -116,7 +116,7 @@ def _contract(
         upper_bound=bounds["f1"].upper,
         precision_lower_bound=bounds["precision"].lower,
         recall_lower_bound=bounds["recall"].lower,
-        images=len(items),
+        images=sums.tp.size,
         perfect_images=int(perfect.sum()),
         ignored_gold=reading.ignored_gold,
         ignored_labels=reading.ignored_labels,
@@ -124,19 +124,31 @@ def _contract(
 
 
 def _per_class(
-    reading: Reading, *, names: list[str], images: int, profile: ImageProfile, lot_items: int | None
+    reading: Reading, *, names: tuple[str, ...], images: int, profile: ImageProfile, lot_items: int | None
 ) -> tuple[ClassRates, ...]:
     """Rates of each class that occurs: matches and misses by the gold's class, false positives by the label's."""
-    hit, missed, extra = reading.matched.gold, reading.gold_left, reading.labels_left
+    label, good, total = _cells(reading)
+    fp = np.bincount(reading.labels.label[reading.labels_left], minlength=len(names))
+    starts = np.searchsorted(label, np.arange(len(names) + 1))
     result = []
     for code, name in enumerate(names):
-        tp = np.bincount(reading.gold.image[hit[reading.gold.label[hit] == code]], minlength=images)
-        fn = np.bincount(reading.gold.image[missed[reading.gold.label[missed] == code]], minlength=images)
-        fp = int((reading.labels.label[extra] == code).sum())
-        if tp.any() or fn.any() or fp:
-            bound = interval(tp, tp + fn, bound=profile.bound, lot_items=lot_items)
-            result.append(ClassRates(label=name, recall_bound=bound, **rates(int(tp.sum()), fp, int(fn.sum()))))
+        own = slice(starts[code], starts[code + 1])
+        tp, whole = int(good[own].sum()), int(total[own].sum())
+        if whole or fp[code]:
+            bound = interval(good[own], total[own], bound=profile.bound, lot_items=lot_items, sampled=images)
+            result.append(ClassRates(label=name, recall_bound=bound, **rates(tp, int(fp[code]), whole - tp)))
     return tuple(result)
+
+
+def _cells(reading: Reading) -> tuple[Indices, Indices, Indices]:
+    """Return class, matched gold and all gold of each image and class that has gold, sorted by class."""
+    gold = reading.gold
+    new = np.ones(len(gold), dtype=np.bool_)  # gold is in the order of content: by image, then class
+    new[1:] = (np.diff(gold.image) != 0) | (np.diff(gold.label) != 0)
+    cell, label = np.cumsum(new) - 1, gold.label[new]
+    order = np.argsort(label, kind="stable")
+    good = np.bincount(cell[reading.matched.gold], minlength=label.size)
+    return label[order], good[order], np.bincount(cell, minlength=label.size)[order]
 
 
 def _per_size(reading: Reading) -> tuple[SizeRates, ...]:
@@ -149,37 +161,31 @@ def _per_size(reading: Reading) -> tuple[SizeRates, ...]:
     return tuple(SizeRates(size=size, **rates(int(tp[i]), int(fp[i]), int(fn[i]))) for i, size in enumerate(_SIZES))
 
 
-def _match_table(reading: Reading, *, items: list[str], names: list[str]) -> pa.Table:
-    gold, label = reading.gold.take(reading.matched.gold), reading.labels.take(reading.matched.label)
+def _match_table(reading: Reading, *, items: pa.Array, names: tuple[str, ...]) -> pa.Table:
+    gold, label, matched = reading.gold, reading.labels, reading.matched
     columns = {
-        "item": taken(items, gold.image),
-        "gold_row": gold.row,
-        "label_row": label.row,
-        "gold_label": taken(names, gold.label),
-        "label": taken(names, label.label),
-        "iou": reading.matched.iou,
+        "item": taken(items, gold.image[matched.gold]),
+        "gold_row": gold.row[matched.gold],
+        "label_row": label.row[matched.label],
+        "gold_label": taken(names, gold.label[matched.gold]),
+        "label": taken(names, label.label[matched.label]),
+        "iou": matched.iou,
     }
     return pa.table(columns, schema=BOX_MATCHES)
 
 
-def _coco_reading(
-    gold: BoxColumns,
-    labels: BoxColumns,
-    *,
-    scored: Scored,
-    scores: pa.ChunkedArray,
-    names: list[str],
-    evaluate: Callable[..., CocoArrays],
-) -> dict[str, Any]:
+def _coco_reading(sides: BoxSides, scores: pa.ChunkedArray, *, device: Device) -> dict[str, Any]:
     """Return the score's fields that hold COCO's figures, or why there are none."""
+    gold, labels, names = sides.gold, sides.labels, sides.names
     if not len(labels):
         return {"coco": None, "coco_reason": "the submission has no boxes, so that there are no scores to rank by"}
-    own = scores.take(pa.array(labels.row))
+    own = scores if len(labels) == len(scores) else scores.take(pa.array(labels.row))
     if own.null_count:
         reason = f"{own.null_count} of {len(labels)} boxes carry no score; average precision ranks by score"
         return {"coco": None, "coco_reason": reason}
-    place = _place_in_states(scored)
-    arrays = evaluate(_placed(gold, place), _placed(labels, place), scores=_floats(own))
+    place = sides.scored.place_in_states
+    theirs, ours = _placed(gold, place), _placed(labels, place)
+    arrays = coco_device.evaluate(theirs, ours, scores=_floats(own), classes=len(names), device=device)
     return {
         "coco": coco.figures(arrays),
         "coco_reason": None,
@@ -188,14 +194,8 @@ def _coco_reading(
     }
 
 
-def _placed(columns: BoxColumns, place: NDArray[np.int64]) -> BoxColumns:
-    fields = (columns.label, columns.boxes, columns.area, columns.crowd, columns.row)
-    return BoxColumns(place[columns.image], *fields)
-
-
-def _place_in_states(scored: Scored) -> NDArray[np.int64]:
-    """Return for each item in sorted order its place in the gold's states."""
-    return np.argsort(np.array(scored.items, dtype=object), kind="stable")
+def _placed(columns: BoxColumns, place: Indices) -> BoxColumns:
+    return replace(columns, image=place[columns.image])
 
 
 def _floats(column: pa.ChunkedArray) -> NDArray[np.float64]:

@@ -13,9 +13,8 @@ from contract.acceptance import VideoProfile
 from contract.labelset import LabelSet
 from contract.scores import ITEM_COUNTS, TIME_MATCHES, ActivityNet, ClassRates, EventScore, KeyframeScore, ShotScore
 from contract.tables import Task
-from qa.boxes import class_names
+from qa.columns import class_names, taken
 from qa.coverage import Scored, scored_items
-from qa.defects import taken
 from qa.iou import TIE
 from qa.matching import Indices, left_over
 from qa.rates import Sums, interval, rates, three_intervals
@@ -46,8 +45,8 @@ class _Comparison:
     start: str  # the column that holds when a label begins
 
     @property
-    def items(self) -> list[str]:
-        return sorted(self.scored.items)
+    def items(self) -> pa.Array:
+        return self.scored.ordered
 
 
 def score_shots(labels: LabelSet, gold: LabelSet, profile: VideoProfile, *, lot_items: int | None = None) -> ShotScore:

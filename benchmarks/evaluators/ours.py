@@ -18,8 +18,8 @@ from contract.formats.loose import read_pair
 from contract.labelset import LabelSet, read_labels, write_labels
 from contract.tables import SCHEMAS, STATES, Kind, State, Task
 from qa import coco
-from qa.boxes import BoxColumns, box_columns, class_names
-from qa.coverage import scored_items
+from qa.boxes import BoxColumns
+from qa.boxgold import compare, prepare_gold
 from qa.defaults import IMAGE
 from qa.score_boxes import score_boxes
 
@@ -123,14 +123,11 @@ def vendors(one: Set) -> Prepared:
 
 def _of_tables(labels: LabelSet, gold: LabelSet) -> coco.CocoArrays:
     """Evaluate two label sets, ties of score broken as the scorer breaks them: images in the order of the gold's states."""
-    scored = scored_items(Task.BOXES, labels, gold)
-    ours, theirs = labels.table(Task.BOXES), gold.table(Task.BOXES)
-    names = class_names(ours, theirs)
-    place = np.argsort(np.array(scored.items, dtype=object), kind="stable")
-    truth, submitted = (box_columns(table, image=scored.codes(table), names=names) for table in (theirs, ours))
-    scores = ours["score"].to_numpy()[submitted.row]
-    truth, submitted = (dataclasses.replace(side, image=place[side.image]) for side in (truth, submitted))
-    return coco.evaluate(truth, submitted, scores=scores, classes=len(names))
+    sides = compare(labels, prepare_gold(gold))
+    place = sides.scored.place_in_states
+    scores = labels.table(Task.BOXES)["score"].to_numpy()[sides.labels.row]
+    truth, submitted = (dataclasses.replace(side, image=place[side.image]) for side in (sides.gold, sides.labels))
+    return coco.evaluate(truth, submitted, scores=scores, classes=len(sides.names))
 
 
 def _files(labels: Path, gold: Path, what: str) -> Prepared:
