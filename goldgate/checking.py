@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from contract.errors import InputError
+from contract.files import write_bytes
 from contract.reading import reading
 from contract.receipts import IntakeReceipt
 from contract.terms import load_terms
@@ -11,19 +12,39 @@ from goldgate.console import EXIT_BAD_INPUT, EXIT_DONE, emit_json, emit_text, pr
 from goldgate.stages import Stage, shown, sign
 from prelabel.intake import take_in
 from prelabel.verify import verify
+from qa.chances import as_document, chances_of
+from qa.chancewords import captions, chances_in_words
+from qa.operating_plot import Media, operating_picture
 
 
-def check_terms(contract: Path, *, as_json: bool) -> int:
-    """Validate the terms and print their reading in Chinese and English."""
+def check_terms(contract: Path, *, picture: Path | None, as_json: bool) -> int:
+    """Validate the terms; print their reading and what they make of good and bad work, in Chinese and English.
+
+    With `picture` the chances are drawn there, too.
+
+    Raises:
+        InputError: the picture is neither .svg nor .png.
+    """
     terms = load_terms(contract)
-    words = {"zh": reading(terms, "zh"), "en": reading(terms, "en")}
+    found = chances_of(terms)
+    if picture is not None:
+        write_bytes(picture, operating_picture(found, captions(found), media=_media(picture)))
+    told = chances_in_words(found)
+    words = {"zh": f"{reading(terms, 'zh')}\n{told.zh}", "en": f"{reading(terms, 'en')}\n{told.en}"}
     if as_json:
-        emit_json(
-            {"contract": terms.contract, "terms_sha256": terms.sha256, "guideline_sha256": terms.guideline.sha256, **words}
-        )
+        digests = {"terms_sha256": terms.sha256, "guideline_sha256": terms.guideline.sha256}
+        emit_json({"contract": terms.contract, **digests, **words, "chances": as_document(found)})
     else:
-        emit_text(f"{words['zh']}\n\n{words['en']}")
+        drawn = f"\n\npicture: {shown(picture)}" if picture is not None else ""
+        emit_text(f"{words['zh']}\n\n{words['en']}{drawn}")
     return EXIT_DONE
+
+
+def _media(picture: Path) -> Media:
+    media: dict[str, Media] = {".svg": "svg", ".png": "png"}
+    if picture.suffix.lower() not in media:
+        raise InputError(f"{picture}: a picture is written as .svg or .png; give the file one of these endings")
+    return media[picture.suffix.lower()]
 
 
 def take_in_lot(stage: Stage, contract: Path, paths: Sequence[str], *, as_json: bool) -> int:

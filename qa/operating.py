@@ -4,19 +4,27 @@ Everything here is exact under one assumption: the units that are checked are ri
 same probability. Ratios over boxes or events of one image or video are read as if an image or video were one unit.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from qa.bounds import clopper_pearson, jeffreys, wilson
 from qa.eprocess import e_lines
 from qa.plans import errors_allowed
-from qa.sampling import min_errors_to_reject
-from qa.sequential import Course, Lines, course, group_lines
+from qa.sequential import Course, course
 
 Shares = NDArray[np.float64]
+Method = Literal["clopper_pearson", "wilson", "jeffreys"]
+
+
+class Numbers(NamedTuple):
+    """Errors up to which a sample passes, and from which it fails."""
+
+    accept: int | None
+    reject: int | None
 
 
 class Curve(NamedTuple):
@@ -37,9 +45,12 @@ class Curve(NamedTuple):
         )
 
 
-def around(threshold: float, *, points: int = 201, also: Sequence[float] = ()) -> Shares:
-    """Return true shares to draw a curve over: evenly from well below `threshold` to 1; it and `also` are among them."""
-    low = max(0.0, 1 - 3.5 * (1 - threshold))
+def around(threshold: float, *, low: float = 1.0, points: int = 201, also: Sequence[float] = ()) -> Shares:
+    """Return true shares to draw a curve over: evenly from below `threshold`, or `low` if that is less, to 1.
+
+    The threshold itself and `also` are among them.
+    """
+    low = max(0.0, min(low, 1 - 2.5 * (1 - threshold)))
     return np.unique(np.concatenate([np.linspace(low, 1.0, points), [threshold, *also]]))
 
 
@@ -62,28 +73,59 @@ def point_curve(share: Shares, n: int, *, threshold: float) -> Curve:
     return fixed_curve(share, n, accept=accept, reject=None if accept is None else accept + 1)
 
 
-def bound_curve(share: Shares, n: int, *, threshold: float, confidence: float) -> Curve:
-    """Return the curve of the rule that accepts by the exact lower limit of `n` units and rejects by the upper one."""
-    return fixed_curve(
-        share,
-        n,
-        accept=errors_allowed("lower_bound", n, threshold=threshold, confidence=confidence),
-        reject=min_errors_to_reject(n, threshold=threshold, confidence=confidence),
-    )
+def limits_allow(n: int, *, threshold: float, confidence: float, method: Method = "clopper_pearson") -> Numbers:
+    """Return with how many errors of `n` the lower limit still reaches the threshold, and from how many the upper is below.
 
-
-def looks_curve(share: Shares, looks: Sequence[int], *, threshold: float, confidence: float) -> Curve:
-    """Return the curve of the exact limits looked at after each of `looks` units, each time at the full confidence.
-
-    Extending the sample gives the rule another chance: together the looks exceed the risk of one.
+    None stands for a decision that `n` units cannot reach.
     """
-    most = max(looks)
-    lines = group_lines({n: errors_allowed("lower_bound", n, threshold=threshold, confidence=confidence) for n in looks})
-    reject = np.full(most + 1, most + 1, dtype=np.int64)
-    for n in looks:
-        failing = min_errors_to_reject(n, threshold=threshold, confidence=confidence)
-        reject[n] = most + 1 if failing is None else failing
-    return _of_course(share, course(Lines(lines.accept, reject), 1 - share))
+    limits = {"clopper_pearson": clopper_pearson, "wilson": wilson, "jeffreys": jeffreys}[method]
+    passing = _first(n + 1, lambda errors: limits(n - errors, n, confidence=confidence)[0] < threshold)
+    failing = _first(n + 1, lambda errors: limits(n - errors, n, confidence=confidence)[1] < threshold)
+    return Numbers(passing - 1 if passing else None, failing if failing <= n else None)
+
+
+def _first(end: int, holds: Callable[[int], bool]) -> int:
+    """Return the smallest number below `end` for which the monotone `holds` is true, else `end`."""
+    low, high = 0, end
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    return low
+
+
+def bound_curve(share: Shares, n: int, *, threshold: float, confidence: float, method: Method = "clopper_pearson") -> Curve:
+    """Return the curve of the rule that accepts by the lower limit of `n` units and rejects by the upper one."""
+    at = limits_allow(n, threshold=threshold, confidence=confidence, method=method)
+    return fixed_curve(share, n, accept=at.accept, reject=at.reject)
+
+
+def extended_curve(share: Shares, looks: tuple[int, int], *, first: Numbers, last: Numbers) -> Curve:
+    """Return the curve of a sample that is extended once where it proves neither: a look after `looks[0]`, then `looks[1]`.
+
+    Extending gives the rule another chance: together the looks exceed the risk of one.
+    """
+    n, rest, wrong = looks[0], looks[1] - looks[0], (1 - share)[:, None]
+    once = fixed_curve(share, n, accept=first.accept, reject=first.reject)
+    low = -1 if first.accept is None else first.accept
+    errors = np.arange(low + 1, n + 1 if first.reject is None else first.reject)[None, :]
+    going_on = _binomial(errors, n, wrong)
+    accepted, rejected = np.zeros_like(going_on), np.zeros_like(going_on)
+    if last.accept is not None:
+        left = np.broadcast_to(last.accept - errors, going_on.shape)
+        accepted = np.where(left >= 0, special.bdtr(np.clip(left, 0, rest), rest, wrong), 0.0)
+    if last.reject is not None:
+        left = np.broadcast_to(last.reject - errors - 1, going_on.shape)
+        beyond = special.bdtrc(np.clip(left, 0, rest), rest, wrong)
+        rejected = np.where(left < 0, 1.0, np.where(left >= rest, 0.0, beyond))
+    accept = once.accept + (going_on * accepted).sum(axis=1)
+    reject = once.reject + (going_on * rejected).sum(axis=1)
+    extend = np.clip(1 - accept - reject, 0.0, 1.0)
+    return Curve(share, accept, reject, extend, n + rest * once.extend)
+
+
+def _binomial(errors: NDArray[np.int64], n: int, wrong: Shares) -> Shares:
+    ways = special.gammaln(n + 1) - special.gammaln(errors + 1) - special.gammaln(n - errors + 1)
+    return np.asarray(np.exp(ways + special.xlogy(errors, wrong) + special.xlog1py(n - errors, -wrong)))
 
 
 def e_curve(share: Shares, most: int, *, threshold: float, confidence: float) -> Curve:

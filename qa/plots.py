@@ -91,7 +91,7 @@ def iou_histogram(matched: Sequence[int], loose: Sequence[int], *, threshold: fl
         threshold: the IoU from which the contract counts a match.
     """
     edges = np.linspace(0, 1, len(matched) + 1)
-    with _figure(7.2, 2.3) as (figure, axes):
+    with styled_figure(7.2, 2.3) as (figure, axes):
         widths = np.diff(edges)
         axes.bar(
             edges[:-1], matched, width=widths, align="edge", color=GOLD, edgecolor="white", linewidth=0.7, label="match"
@@ -128,7 +128,7 @@ def precision_recall(recall: Sequence[float], curves: Mapping[str, Sequence[floa
         recall: R ascending recall levels in 0..1.
         curves: name -> R precisions; NaN or negative is undefined and leaves a gap.
     """
-    with _figure(7.2, 2.9) as (figure, axes):
+    with styled_figure(7.2, 2.9) as (figure, axes):
         for index, (name, values) in enumerate(curves.items()):
             axes.plot(
                 recall,
@@ -151,8 +151,8 @@ def timeline(video: Timeline) -> bytes:
     lanes_inches = _LANE_INCHES * max(len(video.lanes), 1)
     counts_inches = 0.9 if video.windows else 0.0
     height = lanes_inches + counts_inches + (0.75 if video.windows else 0.5)
-    with _figure(7.2, height, axes=False) as (figure, _):
-        left = 0.35 / 7.2 + 0.074 * max((_cells(_short(lane.name)) for lane in video.lanes), default=4) / 7.2
+    with styled_figure(7.2, height, axes=False) as (figure, _):
+        left = 0.35 / 7.2 + 0.074 * max((cells(_short(lane.name)) for lane in video.lanes), default=4) / 7.2
         bottom = 1 - (lanes_inches + 0.05) / height
         axes = figure.add_axes((left, bottom, 0.985 - left, lanes_inches / height))
         _draw_lanes(axes, video.lanes, duration)
@@ -232,23 +232,23 @@ def _gaps(values: Sequence[float]) -> NDArray[np.float64]:
 
 def _short(name: str) -> str:
     """Return `name` cut to what fits beside a lane."""
-    if _cells(name) <= _LABEL_CELLS:
+    if cells(name) <= _LABEL_CELLS:
         return name
     kept = ""
     for character in name:
-        if _cells(kept + character) >= _LABEL_CELLS:
+        if cells(kept + character) >= _LABEL_CELLS:
             break
         kept += character
     return kept + "…"
 
 
-def _cells(text: str) -> int:
+def cells(text: str) -> int:
     """Return the width of `text` in half-width cells: a Chinese character takes two."""
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
 @contextlib.contextmanager
-def _figure(width: float, height: float, *, axes: bool = True) -> Iterator[tuple["Figure", "Axes"]]:
+def styled_figure(width: float, height: float, *, axes: bool = True) -> Iterator[tuple["Figure", "Axes"]]:
     """Give a figure of our style, whatever the user's own matplotlib settings."""
     from matplotlib import style
     from matplotlib.figure import Figure

@@ -4,16 +4,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from qa.bounds import jeffreys, wilson
 from qa.operating import (
     Curve,
+    Method,
+    Numbers,
     around,
     bound_curve,
     e_curve,
+    extended_curve,
     fixed_curve,
     joint_chance,
-    looks_curve,
+    limits_allow,
     point_curve,
 )
+from qa.sampling import max_errors, min_errors_to_reject
+from qa.sequential import Lines, course
 
 SHARES = np.array([0.88, 0.90, 0.92, 0.95])
 
@@ -50,10 +56,62 @@ def test_the_e_process_keeps_both_risks_and_stops_early() -> None:
 
 def test_a_second_look_adds_to_the_risk_of_the_first() -> None:
     at = np.array([0.9])
-    once, twice = (looks_curve(at, looks, threshold=0.9, confidence=0.95) for looks in ((500,), (200, 500)))
-    assert once.accept == pytest.approx(bound_curve(at, 500, threshold=0.9, confidence=0.95).accept)
+    first, last = (limits_allow(n, threshold=0.9, confidence=0.95) for n in (200, 500))
+    assert (first, last) == (Numbers(12, 28), Numbers(38, 62))
+    once = bound_curve(at, 500, threshold=0.9, confidence=0.95)
+    twice = extended_curve(at, (200, 500), first=first, last=last)
     assert once.accept[0] < twice.accept[0] < 0.0320 + 0.0393 + 1e-4
-    assert twice.mean_items[0] < once.mean_items[0] == 500
+    assert 200 < twice.mean_items[0] < 500
+
+
+@st.composite
+def two_looks(draw: st.DrawFn) -> tuple[tuple[int, int], Numbers, Numbers]:
+    n = draw(st.integers(1, 12))
+    looks = (n, n + draw(st.integers(0, 12)))
+    numbers = []
+    for size in looks:
+        accept = draw(st.none() | st.integers(0, size))
+        reject = draw(st.none() | st.integers(0 if accept is None else accept + 1, size + 1))
+        numbers.append(Numbers(accept, reject if reject is None or reject <= size else None))
+    return looks, numbers[0], numbers[1]
+
+
+@given(two_looks(), st.floats(0, 1))
+@settings(max_examples=100, deadline=None)
+def test_two_looks_equal_the_walk_over_single_items(case: tuple[tuple[int, int], Numbers, Numbers], share: float) -> None:
+    looks, first, last = case
+    most = looks[1]
+    accept, reject = np.full(most + 1, -1), np.full(most + 1, most + 1)
+    for n, numbers in zip(looks, (first, last), strict=True):
+        if n == looks[0] == looks[1]:
+            return  # no second look
+        accept[n] = -1 if numbers.accept is None else numbers.accept
+        reject[n] = most + 1 if numbers.reject is None else numbers.reject
+    found = extended_curve(np.array([share]), looks, first=first, last=last)
+    walked = course(Lines(accept, reject), np.array([1 - share]))
+    assert found.accept[0] == pytest.approx(walked.accepted[0], abs=1e-9)
+    assert found.reject[0] == pytest.approx(walked.rejected[0], abs=1e-9)
+    assert found.mean_items[0] == pytest.approx(walked.mean_items[0], abs=1e-6)
+
+
+@given(st.integers(1, 250), st.floats(0.05, 0.99), st.floats(0.55, 0.99), st.sampled_from(["wilson", "jeffreys"]))
+@settings(deadline=None)
+def test_numbers_are_those_of_the_limits(n: int, threshold: float, confidence: float, method: Method) -> None:
+    limits = {"wilson": wilson, "jeffreys": jeffreys}[method]
+    found = limits_allow(n, threshold=threshold, confidence=confidence, method=method)
+    passing = [errors for errors in range(n + 1) if limits(n - errors, n, confidence=confidence)[0] >= threshold]
+    failing = [errors for errors in range(n + 1) if limits(n - errors, n, confidence=confidence)[1] < threshold]
+    assert found == Numbers(max(passing, default=None), min(failing, default=None))
+
+
+@given(st.integers(1, 400), st.floats(0.05, 0.99), st.floats(0.55, 0.99))
+@settings(deadline=None)
+def test_exact_numbers_are_those_of_the_sampling_rules(n: int, threshold: float, confidence: float) -> None:
+    expected = (
+        max_errors(n, threshold=threshold, confidence=confidence),
+        min_errors_to_reject(n, threshold=threshold, confidence=confidence),
+    )
+    assert limits_allow(n, threshold=threshold, confidence=confidence) == expected
 
 
 @given(st.integers(1, 60), st.data(), st.floats(0, 1))
@@ -86,7 +144,8 @@ def test_better_work_is_never_accepted_less_often(threshold: float, n: int) -> N
 def test_points_of_a_curve_hold_the_threshold_and_end_at_one() -> None:
     shares = around(0.9, points=11, also=[0.987])
     assert {0.9, 0.987, 1.0} <= set(shares.tolist())
-    assert shares[0] == pytest.approx(0.65)
+    assert shares[0] == pytest.approx(0.75)
+    assert around(0.9, low=0.4)[0] == pytest.approx(0.4)
     curve = point_curve(shares, 100, threshold=0.9)
     assert curve.at(0.9)[0] == curve.accept[list(shares).index(0.9)]
 
