@@ -42,11 +42,15 @@ def demo(work: WorkOption = WORK, address: Annotated[str, typer.Option(help="loc
 
 
 @app.command()
-def check(contract: Annotated[Path, typer.Argument(help="The contract's terms (YAML).")], json_: JsonOption = False) -> int:
-    """Validate the terms and print their reading."""
+def check(
+    contract: Annotated[Path, typer.Argument(help="The contract's terms (YAML).")],
+    picture: Annotated[Path | None, typer.Option(help="Draw what the terms accept into this .svg or .png.")] = None,
+    json_: JsonOption = False,
+) -> int:
+    """Validate the terms; print their reading and what they make of good and bad work."""
     from goldgate.checking import check_terms
 
-    return check_terms(contract, as_json=json_)
+    return check_terms(contract, picture=picture, as_json=json_)
 
 
 @app.command()

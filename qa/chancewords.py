@@ -32,7 +32,7 @@ def captions(found: Sequence[Chances]) -> Words:
             + (f"各项均处于后一质量时, 全部达到的概率在 {low:.4f} 与 {high:.4f} 之间。" if len(found) > 1 else "")
         ),
         en=(
-            "Probability of each outcome (upright) over the true share (across), if units are right or wrong independently; "
+            "x: the true share; y: the probability of each outcome, if units are right or wrong independently; "
             "ratios such as F1 are read as if an image or a video were one unit. "
             + (
                 "Client's risk: the quality that the plan still accepts with probability 0.1. Vendor's risk: that work "
@@ -42,7 +42,7 @@ def captions(found: Sequence[Chances]) -> Words:
                 "the threshold to perfect is not accepted."
             )
             + (
-                f" With every quality at the latter, all demands are met with a probability between {low:.4f} and {high:.4f}."
+                f" With every quality at the latter, all demands are met with probability between {low:.4f} and {high:.4f}."
                 if len(found) > 1
                 else ""
             )
