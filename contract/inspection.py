@@ -21,13 +21,20 @@ class AqlSampling(Strict):
 
     limit: Annotated[float, Field(description="per cent of nonconforming items, one of AQLS")]
     level: Level
-    severity: Literal["normal", "tightened"] = Field(description="of a first submission")
+    severity: Severity = Field(description="of a first submission")
 
     @field_validator("limit")
     @classmethod
     def _limit_is_preferred(cls, value: float) -> float:
         if value not in AQLS:
             raise ValueError(f"must be one of {', '.join(f'{limit:g}' for limit in AQLS)}, but is {value:g}")
+        return value
+
+    @field_validator("severity")
+    @classmethod
+    def _reduced_is_earned(cls, value: Severity) -> Severity:
+        if value == "reduced":
+            raise ValueError("must be 'normal' or 'tightened'; reduced inspection follows from a series of good lots")
         return value
 
     @property

@@ -195,7 +195,7 @@ def _size(
         given = (before if sizes else 0) or _default_size(stage, default, total)
         return min(total, max(given, before, len(pot.strata[kind])))
     size = min(wanted, total)
-    if size > sampling.extend_to:
+    if size > sampling.extend_to and sampling.aql is None:  # a plan by AQL says its own number
         raise InputError(f"-n asks for {size} {kind.value} items, but the terms end at extend_to {sampling.extend_to}")
     if size < before:
         raise InputError(f"-n asks for {size} {kind.value} items, but {before} are drawn already, and none is taken back")

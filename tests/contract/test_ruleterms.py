@@ -74,7 +74,7 @@ def test_every_part_of_the_aql_must_be_settled(part: str) -> None:
     [
         ({"limit": 5.0}, "acceptance.sampling.aql.limit: must be one of 0.01, "),
         ({"level": "IV"}, "acceptance.sampling.aql.level must be 'S-1'"),
-        ({"severity": "reduced"}, "acceptance.sampling.aql.severity must be 'normal' or 'tightened'"),
+        ({"severity": "reduced"}, "acceptance.sampling.aql.severity: must be 'normal' or 'tightened'"),
     ],
 )
 def test_an_aql_outside_the_standard_is_refused(aql: dict[str, Any], told: str) -> None:

@@ -50,7 +50,7 @@ def test_text_stays_inside_the_picture() -> None:
     for element in svg.iter(f"{SPACE}text"):
         x, y = float(element.attrib["x"]), float(element.attrib["y"])
         size = float(element.attrib["style"].split("font-size: ")[1].split("px")[0])
-        wide = cells("".join(element.itertext())) * size * 0.62
+        wide = cells("".join(element.itertext())) * size * 0.6
         anchor = "end" if "text-anchor: end" in element.attrib["style"] else "start"
         if "text-anchor: middle" in element.attrib["style"]:
             continue
