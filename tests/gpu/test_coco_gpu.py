@@ -5,13 +5,24 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
 
 from contract.tables import Task
 from qa import coco, coco_cuda, coco_device, coco_torch, coco_torch_curves, coco_torch_match, defaults
 from qa.boxes import BoxColumns
 from qa.iou import Device
 from qa.score_boxes import score_boxes
-from tests.oracles.cocosets import DATA, CocoSet, assert_same, demo_set, drawn, pycocotools_arrays
+from tests.oracles.cocosets import (
+    DATA,
+    CocoSet,
+    assert_same,
+    coco_sets,
+    demo_set,
+    drawn,
+    overlaps_at_the_thresholds,
+    pycocotools_arrays,
+    ties_of_overlap,
+)
 from tests.oracles.labelsets import box, label_set
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
@@ -29,6 +40,17 @@ def on_cpu(case: CocoSet) -> coco.CocoArrays:
 def test_arrays_are_those_of_pycocotools_to_the_bit(seed: int) -> None:
     case = drawn(seed, images=100)
     assert_same(on_cuda(case), pycocotools_arrays(case))
+
+
+@given(coco_sets())
+@settings(max_examples=50)
+def test_ties_crowds_and_empty_sides(case: CocoSet) -> None:
+    assert_same(on_cuda(case), on_cpu(case))
+
+
+def test_ties_and_thresholds_of_overlap() -> None:
+    for case in (ties_of_overlap(later_first=False), ties_of_overlap(later_first=True), overlaps_at_the_thresholds()):
+        assert_same(on_cuda(case), pycocotools_arrays(case))
 
 
 @pytest.mark.parametrize("images", [1, 2, 1_000, 5_000])

@@ -65,7 +65,8 @@ def drawn(seed: int, *, images: int, classes: int = 5, per_image: int = 7, noise
 
 
 SIDE = st.sampled_from([4, 8, 20, 32, 40, 96, 120])
-BOX = st.tuples(st.integers(0, 3), st.integers(0, 2), st.tuples(st.integers(0, 10), st.integers(0, 10), SIDE, SIDE))
+CORNER = st.sampled_from([0, 0, 0, 5, 10])
+BOX = st.tuples(st.integers(0, 2), st.integers(0, 1), st.tuples(CORNER, CORNER, SIDE, SIDE))
 GOLD = st.lists(st.tuples(BOX, st.sampled_from([16, 1024, 1600, 9216, 14400]), st.sampled_from([0, 0, 0, 1])), max_size=14)
 DETECTIONS = st.lists(st.tuples(BOX, st.sampled_from([0.0, -0.0, 0.1, 0.5, 0.9])), max_size=24)
 
@@ -78,7 +79,7 @@ def coco_sets(draw: st.DrawFn) -> CocoSet:
     area = np.array([area for _, area, _ in gold], dtype=np.float64)
     crowd = np.array([crowd for _, _, crowd in gold], dtype=np.bool_)
     scores = np.array([score for _, score in found], dtype=np.float64)
-    return CocoSet(_stacked([one[0] for one in gold], area, crowd), _stacked([one[0] for one in found]), scores, 3)
+    return CocoSet(_stacked([one[0] for one in gold], area, crowd), _stacked([one[0] for one in found]), scores, 2)
 
 
 def _stacked(boxes: list[Any], area: Floats | None = None, crowd: Any = None) -> BoxColumns:
@@ -86,6 +87,24 @@ def _stacked(boxes: list[Any], area: Floats | None = None, crowd: Any = None) ->
     return box_set(
         image, label, np.array([box[2] for box in boxes], dtype=np.float64).reshape(-1, 4), area=area, crowd=crowd
     )
+
+
+def ties_of_overlap(*, later_first: bool) -> CocoSet:
+    """Return a detection halfway between two golds, and one that is near the gold on the right alone.
+
+    Which gold the first takes of the tie decides whether the second finds any.
+    """
+    golds = [(0, 0, (0, 0, 40, 40)), (0, 0, (20, 0, 40, 40))]
+    area, crowd = np.array([1600.0, 1600.0]), np.zeros(2, dtype=np.bool_)
+    gold = _stacked(golds[::-1] if later_first else golds, area, crowd)
+    return CocoSet(gold, _stacked([(0, 0, (10, 0, 40, 40)), (0, 0, (22, 0, 40, 40))]), np.array([0.9, 0.8]), 1)
+
+
+def overlaps_at_the_thresholds() -> CocoSet:
+    """Return detections whose overlaps are 0.5, 0.55 and so on to 0.95, one an image; those are the thresholds."""
+    place = [(image, 0) for image in range(10)]
+    gold = _stacked([(*at, (0, 0, 20, 20)) for at in place], np.full(10, 400.0), np.zeros(10, dtype=np.bool_))
+    return CocoSet(gold, _stacked([(*at, (0, 0, 20, 10 + at[0])) for at in place]), np.linspace(0.9, 0.1, 10), 1)
 
 
 def demo_set() -> CocoSet:

@@ -6,7 +6,17 @@ from hypothesis import given, settings
 from contract.errors import DeviceError
 from qa import coco, coco_device, coco_torch, coco_torch_curves, coco_torch_match
 from qa.coco import CocoArrays
-from tests.oracles.cocosets import DATA, CocoSet, assert_same, coco_sets, demo_set, drawn, pycocotools_arrays
+from tests.oracles.cocosets import (
+    DATA,
+    CocoSet,
+    assert_same,
+    coco_sets,
+    demo_set,
+    drawn,
+    overlaps_at_the_thresholds,
+    pycocotools_arrays,
+    ties_of_overlap,
+)
 
 
 def on_torch(case: CocoSet) -> CocoArrays:
@@ -33,6 +43,19 @@ def test_a_hundred_images_as_pycocotools_has_them(seed: int) -> None:
     assert_same(arrays, pycocotools_arrays(case))
     assert_same(arrays, on_numpy(case))
     assert np.nanmean(arrays.precision) > 0.1
+
+
+@pytest.mark.parametrize("later_first", [False, True])
+def test_the_later_gold_of_a_tie_is_taken(later_first: bool) -> None:
+    case = ties_of_overlap(later_first=later_first)
+    arrays = on_torch(case)
+    assert_same(arrays, pycocotools_arrays(case))
+    assert arrays.recall[0, 0, 0, 2] == (1.0 if later_first else 0.5)
+
+
+def test_an_overlap_at_the_threshold_reaches_it() -> None:
+    case = overlaps_at_the_thresholds()
+    assert_same(on_torch(case), pycocotools_arrays(case))
 
 
 def test_more_detections_than_the_largest_limit() -> None:
