@@ -28,6 +28,8 @@ app.add_typer(models_app, name="models")
 models_app.add_typer(train_app, name="train")
 app.add_typer(lot_commands.lot_app, name="lot")
 app.add_typer(sample_app, name="sample")
+app.add_typer(lot_commands.dispute_app, name="dispute")
+app.command("rework")(lot_commands.rework)
 app.command("settle")(lot_commands.settle)
 
 _TASKS: Final = ("boxes", "sentiment", "shots", "keyframes", "events")

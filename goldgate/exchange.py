@@ -1,7 +1,7 @@
 """`goldgate export` and `goldgate import`: drafts out to review, corrected work back in."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -11,7 +11,7 @@ import pyarrow as pa
 from contract.errors import FormatError, InputError, LabelsError
 from contract.files import storage_errors
 from contract.formats.lotview import LotView
-from contract.formats.registry import Exchange, exchange
+from contract.formats.registry import exchange
 from contract.labelchanges import only_items, replace_items
 from contract.labelset import LabelSet, merge
 from contract.receipts import RunDocument
@@ -70,9 +70,8 @@ def export_labels(
     labels, version = _labels_of(stage, from_)
     if portion is not None:
         labels = _portion(stage, labels, portion)
-    if out.exists() and not out.is_dir():
-        raise FormatError(f"{out}: is a file; name a folder to write into")
-    paths = _write_whole(chosen, out, labels, lot_view(stage, model_version=version))
+    view = lot_view(stage, model_version=version)
+    paths = written_whole(lambda folder: chosen.write(folder, labels, view), out)
     counts = {task.value: table.num_rows for task, table in sorted(labels.tables.items())}
     if as_json:
         document = {"format": format_name, "from": from_, "items": labels.states.num_rows, "labels": counts}
@@ -83,13 +82,19 @@ def export_labels(
     return EXIT_DONE
 
 
-def _write_whole(chosen: Exchange, out: Path, labels: LabelSet, view: LotView) -> list[Path]:
-    """Write every file of the export beside `out` first, so that a full disk leaves nothing half-written in it."""
+def written_whole(write: Callable[[Path], list[Path]], out: Path) -> list[Path]:
+    """Let `write` fill a folder beside `out` first, so that a full disk leaves nothing half-written in it.
+
+    Returns:
+        The paths that `write` returned, as they are below `out`.
+    """
+    if out.exists() and not out.is_dir():
+        raise FormatError(f"{out}: is a file; name a folder to write into")
     with storage_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=".goldgate-") as folder:
             moved = []
-            for path in chosen.write(Path(folder), labels, view):
+            for path in write(Path(folder)):
                 target = out / path.relative_to(folder)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 moved.append(path.replace(target))

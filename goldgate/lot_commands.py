@@ -1,12 +1,14 @@
-"""`goldgate lot`: where a lot stands, what may follow, and how it came there."""
+"""`goldgate lot`, `dispute`, `rework` and `settle`: what becomes of a lot, as people call it."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from goldgate.options import WORK, ContractOption, JsonOption, LotOption, WorkOption
+from goldgate.options import WORK, ContractOption, DeviceOption, JsonOption, LotOption, WorkOption
 
 lot_app = typer.Typer(help="Where a lot stands in its life.", no_args_is_help=True)
+dispute_app = typer.Typer(help="Contest gold, and rule on it.", no_args_is_help=True)
 
 
 @lot_app.command("status")
@@ -83,3 +85,55 @@ def settle(
     from goldgate import settling
 
     return settling.settle(contract, work, final=final, as_json=json_)
+
+
+def rework(  # noqa: PLR0913 - a command's options are its public face
+    contract: ContractOption,
+    lot: LotOption,
+    format_: Annotated[str, typer.Option("--format", help="labelstudio or coco.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write into.")],
+    score: Annotated[int | None, typer.Option(help="Number of the score; the newest if left out.")] = None,
+    work: WorkOption = WORK,
+    json_: JsonOption = False,
+) -> int:
+    """Write the items with defects, each defect named and drawn, for the tool in which they are mended."""
+    from goldgate.reworking import write_rework
+    from goldgate.stages import open_stage
+
+    return write_rework(open_stage(contract, lot, work), format_, out, score=score, as_json=json_)
+
+
+@dispute_app.command("open")
+def dispute_open(
+    contract: ContractOption,
+    lot: LotOption,
+    item: Annotated[list[str] | None, typer.Option("--item", help="An item whose gold is contested; repeat it.")] = None,
+    reason: Annotated[str, typer.Option(help="What is wrong with the gold.")] = "",
+    work: WorkOption = WORK,
+    json_: JsonOption = False,
+) -> int:
+    """Contest the gold of checked items, within the working days of the terms."""
+    from goldgate.disputing import open_dispute
+    from goldgate.stages import open_stage
+
+    return open_dispute(open_stage(contract, lot, work), item or [], reason, as_json=json_)
+
+
+@dispute_app.command("resolve")
+def dispute_resolve(  # noqa: PLR0913 - a command's options are its public face
+    contract: ContractOption,
+    lot: LotOption,
+    paths: Annotated[list[Path] | None, typer.Argument(help="The contested items' new gold.")] = None,
+    format_: Annotated[str | None, typer.Option("--format", help="coco, labelstudio or jsonl.")] = None,
+    gold: Annotated[int | None, typer.Option(help="Or a version of the gold that was brought in already.")] = None,
+    upheld: Annotated[bool, typer.Option("--upheld", help="Or that the gold stands as it is.")] = False,
+    device: DeviceOption = "cpu",
+    work: WorkOption = WORK,
+    json_: JsonOption = False,
+) -> int:
+    """Write down the arbiter's ruling and judge again (exit 0 ACCEPT, 3 REJECT, 4 EXTEND)."""
+    from goldgate.disputing import Ruling, resolve
+    from goldgate.stages import open_stage
+
+    ruling = Ruling(format_, paths or [], gold, upheld)
+    return resolve(open_stage(contract, lot, work), ruling, device=device, as_json=json_)

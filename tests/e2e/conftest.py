@@ -2,16 +2,19 @@
 
 import csv
 import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from goldgate.cli import run
 
 ROOT = Path(__file__).resolve().parents[2]
+SIDES = ("client", "vendor")
 FAKES = ["--model", "detector=fake", "--model", "sentiment=fake", "--model", "video=fake"]
 
 
@@ -65,3 +68,87 @@ def drafted(cli: Cli, raw: Path) -> Cli:
     assert cli.on_lot("intake", raw) == 0
     assert cli.on_lot("prelabel", *FAKES) == 0
     return cli
+
+
+class Lot:
+    """A lot under terms of its own, and the few steps that every story repeats."""
+
+    def __init__(self, cli: Cli, raw: Path, tmp_path: Path, **changes: Any) -> None:
+        document = yaml.safe_load(cli.contract.read_text(encoding="utf-8"))
+        for path, value in changes.items():
+            *parents, last = path.split("__")
+            at = document
+            for part in parents:
+                at = at[part]
+            at[last] = value
+        cli.contract = tmp_path / "terms.yaml"
+        cli.contract.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
+        self.cli, self.tmp = cli, tmp_path
+        assert cli.on_lot("intake", raw) == 0, cli.err
+        assert cli.on_lot("prelabel", *FAKES) == 0, cli.err
+        self.right = tmp_path / "right"
+        assert cli.on_lot("export", "--format", "jsonl", "--out", self.right) == 0
+
+    def do(self, command: str, *words: str | Path, status: int | tuple[int, ...] = 0) -> Any:
+        """Run a command on the lot and return its JSON; samples differ from run to run, as the folders' names do."""
+        found = self.cli.on_lot(command, *words, "--json")
+        assert found in (status if isinstance(status, tuple) else (status,)), (command, words, self.cli.err)
+        return self.cli.json()
+
+    def refused(self, command: str, *words: str | Path) -> str:
+        assert self.cli.on_lot(command, *words) == 2, (command, words)
+        (line,) = self.cli.err.strip().splitlines()
+        return str(line)
+
+    def lines(self, name: str) -> list[dict[str, Any]]:
+        text = (self.right / f"{name}.jsonl").read_text(encoding="utf-8")
+        return [json.loads(line) for line in text.splitlines()]
+
+    def folder(self, name: str, *, wrong: Iterable[str] = (), only: Iterable[str] | None = None) -> Path:
+        """Write the right labels of `only` some items, the sentiments of the `wrong` ones turned round."""
+        place, turned = self.tmp / name, {"positive": "negative", "negative": "positive"}
+        place.mkdir(exist_ok=True)
+        wrongly, wanted = set(wrong), None if only is None else set(only)
+        for task in ("boxes", "sentiments"):
+            rows = [row for row in self.lines(task) if wanted is None or row["item"] in wanted]
+            for row in rows:
+                if task == "sentiments" and row["item"] in wrongly:
+                    row |= {"label": turned[row["label"]], "probabilities": None}
+            (place / f"{task}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        return place
+
+    def hand_in(self, folder: Path, *more: str) -> Any:
+        return self.do("import", "--format", "jsonl", "--as", "submission", folder, *more)
+
+    def bring_gold(self, folder: Path) -> Any:
+        return self.do("import", "--format", "jsonl", "--as", "gold", folder)
+
+    def commit(self) -> None:
+        for side in SIDES:
+            nonce = self.tmp / f"{side}.nonce"
+            nonce.write_bytes(f"the nonce of the {side}, {len(self.status()['history'])}".encode())
+            self.do("sample", "commit", "--party", side, "--nonce", nonce)
+
+    def nonces(self) -> list[str | Path]:
+        return [word for side in SIDES for word in (f"--{side}-nonce", self.tmp / f"{side}.nonce")]
+
+    def draw(self, *more: str) -> Any:
+        return self.do("sample", "draw", *self.nonces(), *more)
+
+    def status(self) -> Any:
+        return self.do("lot", "status")
+
+    @property
+    def texts(self) -> list[str]:
+        return [row["item"] for row in self.lines("sentiments")]
+
+
+@pytest.fixture
+def make_lot(cli: Cli, raw: Path, tmp_path: Path) -> Callable[..., Lot]:
+    """Take in a lot under the demo's terms with some fields changed: section__field=value."""
+    return lambda **changes: Lot(cli, raw, tmp_path, **changes)
+
+
+@pytest.fixture
+def lot(make_lot: Callable[..., Lot]) -> Lot:
+    return make_lot()

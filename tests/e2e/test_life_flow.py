@@ -1,106 +1,22 @@
-"""A lot from seal to settlement by the command line: the draw on record, partial gold, disputes, rework."""
+"""A lot from seal to settlement by the command line: the draw on record, partial gold, rounds of rework, payment."""
 
 import hashlib
+import hmac
 import json
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 pytestmark = pytest.mark.e2e
 
-ROOT = Path(__file__).resolve().parents[2]
-FAKES = ["--model", "detector=fake", "--model", "sentiment=fake", "--model", "video=fake"]
 SIDES = ("client", "vendor")
-
-
-class Lot:
-    """A lot under terms of its own, and the few steps that every story repeats."""
-
-    def __init__(self, cli: Any, raw: Path, tmp_path: Path, **changes: Any) -> None:
-        document = yaml.safe_load(cli.contract.read_text(encoding="utf-8"))
-        for path, value in changes.items():
-            *parents, last = path.split("__")
-            at = document
-            for part in parents:
-                at = at[part]
-            at[last] = value
-        cli.contract = tmp_path / "terms.yaml"
-        cli.contract.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
-        self.cli, self.tmp = cli, tmp_path
-        assert cli.on_lot("intake", raw) == 0, cli.err
-        assert cli.on_lot("prelabel", *FAKES) == 0, cli.err
-        self.right = tmp_path / "right"
-        assert cli.on_lot("export", "--format", "jsonl", "--out", self.right) == 0
-
-    def do(self, *words: str | Path, status: int | tuple[int, ...] = 0) -> Any:
-        """Run a command on the lot and return its JSON; samples differ from run to run, as the folders' names do."""
-        found = self.cli.on_lot(*words, "--json")
-        assert found in (status if isinstance(status, tuple) else (status,)), (words, self.cli.err)
-        return self.cli.json()
-
-    def refused(self, *words: str | Path) -> str:
-        assert self.cli.on_lot(*words) == 2, words
-        (line,) = self.cli.err.strip().splitlines()
-        return str(line)
-
-    def lines(self, name: str) -> list[dict[str, Any]]:
-        text = (self.right / f"{name}.jsonl").read_text(encoding="utf-8")
-        return [json.loads(line) for line in text.splitlines()]
-
-    def folder(self, name: str, *, wrong: Iterable[str] = (), only: Iterable[str] | None = None) -> Path:
-        """Write the right labels of `only` some items, the sentiments of the `wrong` ones turned round."""
-        place, turned = self.tmp / name, {"positive": "negative", "negative": "positive"}
-        place.mkdir(exist_ok=True)
-        wrongly, wanted = set(wrong), None if only is None else set(only)
-        for task in ("boxes", "sentiments"):
-            rows = [row for row in self.lines(task) if wanted is None or row["item"] in wanted]
-            for row in rows:
-                if task == "sentiments" and row["item"] in wrongly:
-                    row |= {"label": turned[row["label"]], "probabilities": None}
-            (place / f"{task}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        return place
-
-    def hand_in(self, folder: Path, *more: str) -> Any:
-        return self.do("import", "--format", "jsonl", "--as", "submission", folder, *more)
-
-    def bring_gold(self, folder: Path) -> Any:
-        return self.do("import", "--format", "jsonl", "--as", "gold", folder)
-
-    def commit(self) -> None:
-        for side in SIDES:
-            nonce = self.tmp / f"{side}.nonce"
-            nonce.write_bytes(f"the nonce of the {side}, {len(self.status()['history'])}".encode())
-            self.do("sample", "commit", "--party", side, "--nonce", nonce)
-
-    def nonces(self) -> list[str | Path]:
-        return [word for side in SIDES for word in (f"--{side}-nonce", self.tmp / f"{side}.nonce")]
-
-    def draw(self, *more: str) -> Any:
-        return self.do("sample", "draw", *self.nonces(), *more)
-
-    def status(self) -> Any:
-        return self.do("lot", "status")
-
-    @property
-    def texts(self) -> list[str]:
-        return [row["item"] for row in self.lines("sentiments")]
-
-
-@pytest.fixture
-def lot(cli: Any, raw: Path, tmp_path: Path) -> Lot:
-    return Lot(cli, raw, tmp_path)
 
 
 def items(sample: Any, kind: str, mark: str | None = None) -> list[str]:
     return [each["item"] for each in sample["items"] if each["kind"] == kind and (mark is None or each[mark])]
 
 
-def test_the_draw_is_the_plain_formula_and_binds_both_parties(lot: Lot) -> None:
-    import hmac
-
+def test_the_draw_is_the_plain_formula_and_binds_both_parties(lot: Any) -> None:
     lot.commit()
     lot.hand_in(lot.folder("work"))
     other = lot.tmp / "other.nonce"
@@ -120,7 +36,7 @@ def test_the_draw_is_the_plain_formula_and_binds_both_parties(lot: Lot) -> None:
     assert lot.do("sample", "list") == sample
 
 
-def test_commitments_come_before_the_seal(lot: Lot) -> None:
+def test_commitments_come_before_the_seal(lot: Any) -> None:
     lot.hand_in(lot.folder("work"))
     said = lot.refused("sample", "commit", "--party", "client")
     assert "lot 'made' is checked" in said
@@ -128,7 +44,7 @@ def test_commitments_come_before_the_seal(lot: Lot) -> None:
     assert not list(lot.tmp.glob("nonce-*"))
 
 
-def test_a_nonce_is_made_where_none_is_given(lot: Lot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_nonce_is_made_where_none_is_given(lot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(lot.tmp)
     told = lot.do("sample", "commit", "--party", "vendor")
     made = (lot.tmp / told["nonce"]).read_bytes()
@@ -139,7 +55,7 @@ def test_a_nonce_is_made_where_none_is_given(lot: Lot, monkeypatch: pytest.Monke
     assert "short: a nonce of 8 bytes" in lot.refused("sample", "commit", "--party", "client", "--nonce", lot.tmp / "short")
 
 
-def test_the_whole_life(lot: Lot) -> None:
+def test_the_whole_life(lot: Any) -> None:
     lot.commit()
     wrong = lot.texts[:20]  # at least 10 of any 30
     lot.hand_in(lot.folder("first", wrong=wrong))
@@ -180,7 +96,7 @@ def test_the_whole_life(lot: Lot) -> None:
     assert history.count("judged") == 4
 
 
-def test_a_verdict_without_a_draw_says_so(lot: Lot) -> None:
+def test_a_verdict_without_a_draw_says_so(lot: Any) -> None:
     lot.bring_gold(lot.right)
     lot.hand_in(lot.right)
     verdict = lot.do("accept")
@@ -192,7 +108,7 @@ def test_a_verdict_without_a_draw_says_so(lot: Lot) -> None:
     assert lot.status()["verdict"] == 1
 
 
-def test_a_file_that_fails_the_checks_goes_back_without_a_round(lot: Lot) -> None:
+def test_a_file_that_fails_the_checks_goes_back_without_a_round(lot: Any) -> None:
     broken = lot.folder("broken")
     (broken / "boxes.jsonl").write_text('{"item": "00.png", "boxes": [{"label": "circle"', encoding="utf-8")
     said = lot.refused("import", "--format", "jsonl", "--as", "submission", broken)
@@ -205,8 +121,8 @@ def test_a_file_that_fails_the_checks_goes_back_without_a_round(lot: Lot) -> Non
     assert lot.status()["state"] == "checked"
 
 
-def test_rework_ends_with_the_rounds_of_the_terms(cli: Any, raw: Path, tmp_path: Path) -> None:
-    lot = Lot(cli, raw, tmp_path, acceptance__rework__max_rounds=1)
+def test_rework_ends_with_the_rounds_of_the_terms(make_lot: Any) -> None:
+    lot = make_lot(acceptance__rework__max_rounds=1)
     lot.bring_gold(lot.right)
     bad = lot.folder("bad", wrong=lot.texts[:20])
     for _ in range(2):
@@ -217,8 +133,8 @@ def test_rework_ends_with_the_rounds_of_the_terms(cli: Any, raw: Path, tmp_path:
     assert "the inspection of every item at the vendor's cost" in said
 
 
-def test_strata_of_the_terms(cli: Any, raw: Path, tmp_path: Path) -> None:
-    lot = Lot(cli, raw, tmp_path, acceptance__sampling__stratify=["class"])
+def test_strata_of_the_terms(make_lot: Any) -> None:
+    lot = make_lot(acceptance__sampling__stratify=["class"])
     lot.commit()
     lot.hand_in(lot.folder("work"))
     sample = lot.draw("-n", "20")
@@ -232,7 +148,7 @@ def test_strata_of_the_terms(cli: Any, raw: Path, tmp_path: Path) -> None:
     assert sum(row["drawn"] for row in rows) == 20
 
 
-def test_gold_makers_get_the_sample_and_no_draft_of_its_blind_items(lot: Lot) -> None:
+def test_gold_makers_get_the_sample_and_no_draft_of_its_blind_items(lot: Any) -> None:
     lot.commit()
     lot.hand_in(lot.folder("work"))
     sample = lot.draw("-n", "20")
@@ -250,7 +166,7 @@ def test_gold_makers_get_the_sample_and_no_draft_of_its_blind_items(lot: Lot) ->
 
 
 @pytest.mark.parametrize("name", ["samples/1.json", "life/0003-sealed.json"])
-def test_touched_papers_are_found(lot: Lot, name: str) -> None:
+def test_touched_papers_are_found(lot: Any, name: str) -> None:
     lot.commit()
     lot.hand_in(lot.folder("work"))
     lot.draw("-n", "40")
@@ -263,7 +179,7 @@ def test_touched_papers_are_found(lot: Lot, name: str) -> None:
     assert "changed since it was" in said
 
 
-def test_status_for_people(lot: Lot) -> None:
+def test_status_for_people(lot: Any) -> None:
     lot.hand_in(lot.right)
     assert lot.cli.on_lot("lot", "status") == 0
     assert "lot made is checked; rounds of rework: 0 of 2" in lot.cli.out
@@ -280,9 +196,10 @@ PRICES = {
 }
 
 
-def test_what_is_owed_cites_verdicts(cli: Any, raw: Path, tmp_path: Path) -> None:
+def test_what_is_owed_cites_verdicts(make_lot: Any) -> None:
     deadline = {"start": "2020-01-01", "working_days": 1}  # long over: the cap of 10 % is reached
-    lot = Lot(cli, raw, tmp_path, settlement=PRICES, deadline=deadline)
+    lot = make_lot(settlement=PRICES, deadline=deadline)
+    cli = lot.cli
     lot.bring_gold(lot.right)
     lot.hand_in(lot.right)
     settle = ["settle", "-c", cli.contract, "--work", cli.work]
@@ -312,6 +229,6 @@ def test_what_is_owed_cites_verdicts(cli: Any, raw: Path, tmp_path: Path) -> Non
     assert "verdicts/1.json: missing or changed" in cli.err
 
 
-def test_without_prices_nothing_is_settled(lot: Lot) -> None:
+def test_without_prices_nothing_is_settled(lot: Any) -> None:
     assert lot.cli("settle", "-c", lot.cli.contract, "--work", lot.cli.work) == 2
     assert "has no section settlement" in lot.cli.err
