@@ -21,6 +21,7 @@ from contract.tables import Kind, State, Task
 from contract.terms import Terms
 from contract.verdict import Verdict
 from qa import evidence, figures, plots, wording
+from qa.rulewords import rule_words
 from qa.wording import Words
 from qa.wording_quality import QUALITY_WORDS
 
@@ -112,6 +113,7 @@ def _environment() -> jinja2.Environment:
         t=_translate,
         say=_say,
         criterion_words=wording.criterion_words,
+        rule_words=rule_words,
         wording=wording,
         sayings=_SAYINGS,
         task_words=_TASK_WORDS,

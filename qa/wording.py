@@ -39,18 +39,6 @@ OUTCOME_MEANINGS: Final[Mapping[Outcome, Words]] = {
     ),
 }
 
-RULES: Final[Mapping[str, Words]] = {
-    "lower_bound": Words(
-        "判定规则：单侧置信下限达到门槛为接收，单侧置信上限低于门槛为拒收，其余为扩大抽样。",
-        "Rule: accept when the one-sided lower limit reaches the threshold, reject when the one-sided upper limit "
-        "is below it, otherwise extend.",
-    ),
-    "point": Words(
-        "判定规则：以样本估计值与门槛比较（不计抽样误差）。",
-        "Rule: the estimate itself is compared with the threshold (sampling error is not taken into account).",
-    ),
-}
-
 KINDS: Final = {"image": Words("图像", "Images"), "text": Words("文本", "Texts"), "video": Words("视频", "Videos")}
 
 DEFECTS: Final = {
@@ -80,6 +68,10 @@ METRICS: Final = {
     "keyframe_f1": Words("关键帧 F1", "keyframe F1"),
     "shot_f1": Words("镜头 F1", "shot F1"),
     "event_f1": Words("事件 F1", "event F1"),
+    "conforming": Words("无缺陷图像比例", "share without any defect"),
+    "keyframe_conforming": Words("关键帧无缺陷比例", "share without keyframe defects"),
+    "shot_conforming": Words("镜头无缺陷比例", "share without shot defects"),
+    "event_conforming": Words("事件无缺陷比例", "share without event defects"),
     "complete": Words("完整性", "completeness"),
     "sampled": Words("样本的金标覆盖", "gold of the sample"),
 }
