@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -152,14 +152,14 @@ def write_parquet(path: Path, table: pa.Table) -> str:
     return sha256_bytes(data)
 
 
-def read_parquet(path: Path) -> pa.Table:
-    """Return the table at `path`.
+def read_parquet(path: Path, *, coded: Sequence[str] = ()) -> pa.Table:
+    """Return the table at `path`, the text columns that `coded` names dictionary-encoded.
 
     Raises:
         LabelsError: the file is absent or is not Parquet.
     """
     try:
-        return pq.read_table(path, partitioning=None)
+        return pq.read_table(path, partitioning=None, read_dictionary=list(coded) or None)
     except FileNotFoundError as error:
         raise LabelsError(f"{path}: no such file") from error
     except (pa.ArrowInvalid, OSError) as error:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from contract.errors import LabelsError
 from contract.files import read_parquet, write_parquet
-from contract.tables import SCHEMAS, STATES, Task, conform, empty
+from contract.tables import SCHEMAS, STATES, Task, conform, empty, text_columns
 
 _STATES_FILE: Final = "items.parquet"
 
@@ -49,20 +49,21 @@ def write_labels(folder: Path, labels: LabelSet) -> dict[str, str]:
     return digests
 
 
-def read_labels(folder: Path) -> LabelSet:
-    """Read the labels that `write_labels` put into `folder`.
+def read_labels(folder: Path, *, coded: bool = False) -> LabelSet:
+    """Read the labels that `write_labels` put into `folder`; with `coded`, texts of the tables are dictionary-encoded.
 
     Raises:
         LabelsError: a file is absent, unreadable, or lacks a column.
     """
     states = _read(folder / _STATES_FILE, STATES)
     paths = {task: folder / f"{task.value}.parquet" for task in Task}
-    return LabelSet(states, {task: _read(path, SCHEMAS[task]) for task, path in paths.items() if path.exists()})
+    tables = {task: _read(path, SCHEMAS[task], coded=coded) for task, path in paths.items() if path.exists()}
+    return LabelSet(states, tables)
 
 
-def _read(path: Path, schema: pa.Schema) -> pa.Table:
+def _read(path: Path, schema: pa.Schema, *, coded: bool = False) -> pa.Table:
     try:
-        return conform(read_parquet(path), schema)
+        return conform(read_parquet(path, coded=text_columns(schema) if coded else ()), schema, coded=coded)
     except KeyError as error:
         raise LabelsError(f"{path}: column {error.args[0]!r} is absent") from error
     except pa.ArrowInvalid as error:

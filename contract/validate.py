@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from contract.errors import LabelsError
 from contract.guideline import Guideline
 from contract.labelset import LabelSet
-from contract.tables import KIND_OF_TASK, SCHEMAS, TASKS_OF_KIND, Kind, State, Task
+from contract.tables import KIND_OF_TASK, SCHEMAS, TASKS_OF_KIND, Kind, State, Task, follows
+from contract.textcodes import codes_of
 from contract.words import cut_short, did_you_mean
 
 Mask = NDArray[np.bool_]
@@ -133,20 +134,22 @@ def _check_membership(states: pa.Table, items: pa.Table, defects: _Defects) -> N
 
 def _check_rows(task: Task, table: pa.Table, states: pa.Table, defects: _Defects) -> None:
     """Check what a table of labels says by itself and against the states."""
-    if not table.schema.equals(SCHEMAS[task]):
+    if not follows(table, SCHEMAS[task]):
         raise LabelsError(f"table {task.value} does not have the columns of {task.value}")
-    at = pc.index_in(table["item"], states["item"].combine_chunks())
-    defects.add(_mask(pc.is_null(at)), _teller(table, lambda _: f"has {task.value} but no state"))
-    state, kind = states["state"].take(at), states["kind"].take(at)
+    at = codes_of(table["item"], states["item"].combine_chunks())
+    defects.add(at < 0, _teller(table, lambda _: f"has {task.value} but no state"))
+    state, kind = states["state"], states["kind"]
     defects.add(
-        _mask(pc.fill_null(pc.not_equal(kind, KIND_OF_TASK[task].value), False)),
-        _teller(table, lambda row: f"is {kind[row].as_py()}, which has no {task.value}"),
+        _differs(kind, KIND_OF_TASK[task].value)[at],
+        _teller(table, lambda row: f"is {kind[int(at[row])].as_py()}, which has no {task.value}"),
     )
     defects.add(
-        _mask(pc.fill_null(pc.not_equal(state, State.LABELLED.value), False)),
-        _teller(table, lambda row: f"has {task.value} but is marked {state[row].as_py()}"),
+        _differs(state, State.LABELLED.value)[at],
+        _teller(table, lambda row: f"has {task.value} but is marked {state[int(at[row])].as_py()}"),
     )
     for name in _numbers_of(task, table):
+        if pc.all(pc.is_finite(table[name]), min_count=0).as_py():
+            continue
         values = _floats(table, name)
         present = ~_mask(pc.is_null(table[name]))
         defects.add(present & ~np.isfinite(values), _teller(table, _not_finite(name, values)))
@@ -159,7 +162,14 @@ def _check_rows(task: Task, table: pa.Table, states: pa.Table, defects: _Defects
         defects.add(values < 0, _teller(table, _negative(name, values)))
 
 
+def _differs(values: pa.ChunkedArray, wanted: str) -> Mask:
+    """Return which of `values` are not `wanted`, and a last False for the index -1."""
+    return np.append(_mask(pc.not_equal(values, wanted)), np.False_)
+
+
 def _check_sizes(table: pa.Table, defects: _Defects) -> None:
+    if not any(pc.any(pc.less(table[side], 0.0), min_count=0).as_py() for side in "wh"):
+        return
     w, h = _floats(table, "w"), _floats(table, "h")
     defects.add((w < 0) | (h < 0), _teller(table, lambda row: f"box has a negative size, w {w[row]:g}, h {h[row]:g}"))
 
@@ -182,7 +192,7 @@ def _check_names(task: Task, table: pa.Table, guideline: Guideline, defects: _De
     values = table[column]
     place = "goldgate" if task is Task.SHOTS else f"guideline {guideline.version}"
     defects.add(
-        _not(pc.is_in(values, pa.array(known, pa.string()))),
+        codes_of(values, pa.array(known, pa.string())) < 0,
         _teller(
             table, lambda row: f"{word} {values[row].as_py()!r} is not in {place}{did_you_mean(values[row].as_py(), known)}"
         ),

@@ -29,8 +29,10 @@ def encoded(column: pa.ChunkedArray) -> Encoded:
     if not pa.types.is_dictionary(array.type):
         array = array.dictionary_encode()
         return Encoded(array.dictionary, numbers(array.indices))
-    used, codes = np.unique(numbers(array.indices), return_inverse=True)  # a filter leaves texts that nothing refers to
-    return Encoded(array.dictionary.take(pa.array(used)).cast(pa.string()), codes.astype(np.int64))
+    codes = numbers(array.indices)
+    used = np.bincount(codes, minlength=len(array.dictionary)) > 0  # a filter leaves texts that nothing refers to
+    place = np.cumsum(used) - 1
+    return Encoded(array.dictionary.filter(pa.array(used)).cast(pa.string()), place[codes])
 
 
 def numbers(array: pa.Array) -> Codes:

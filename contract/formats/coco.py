@@ -19,7 +19,7 @@ from contract.files import write_bytes
 from contract.formats.cocofile import NOT_ANNOTATED, read_coco
 from contract.formats.lotview import LotView, require_name
 from contract.labelset import LabelSet
-from contract.tables import SCHEMAS, STATES, Kind, State, Task
+from contract.tables import SCHEMAS, STATES, Kind, State, Task, conform
 
 FILE_NAME: Final = "instances.json"
 
@@ -93,7 +93,7 @@ def read(path: Path, lot: LotView) -> LabelSet:
         twice = Counter(joined).most_common(1)[0][0]
         raise FormatError(f"{where}: item {twice!r} of the lot is named by two images")
     items = pa.array(joined, pa.string())
-    boxes = file.labels.table(Task.BOXES)
+    boxes = conform(file.labels.table(Task.BOXES), SCHEMAS[Task.BOXES])
     item = items.take(pc.index_in(boxes["item"], value_set=pa.array(names, pa.string())).combine_chunks())
     known = pa.array(lot.guideline.class_names, pa.string())
     row = pc.index(pc.is_in(boxes["label"], value_set=known), False).as_py()

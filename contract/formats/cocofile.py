@@ -21,7 +21,7 @@ from contract.formats.jsonfile import field, number, number_or_none
 from contract.formats.jsonparts import Field, Fields
 from contract.formats.jsonrecords import KEYS, NUMBERS, QUADS, TEXTS
 from contract.labelset import LabelSet
-from contract.tables import SCHEMAS, STATES, Kind, State, Task
+from contract.tables import CODED, SCHEMAS, STATES, Kind, State, Task
 from contract.words import did_you_mean
 
 NOT_ANNOTATED: Final = "not_annotated"  # our own list beside COCO's: items that nobody has found empty
@@ -45,6 +45,9 @@ _BOX_FIELDS: Final = (
     Field("area", NUMBERS),
     Field("source", TEXTS),
 )
+_BOXES: Final = pa.schema(
+    [each.with_type(CODED) if each.type == pa.string() else each for each in SCHEMAS[Task.BOXES]]
+)  # no text for each of ten million boxes
 _RESULTS: Final = Fields(_BOX_FIELDS)
 _ANNOTATIONS: Final = Fields((Field("id", KEYS), *_BOX_FIELDS))
 _LISTS: Final = {
@@ -65,7 +68,7 @@ class CocoFile:
         path: where it was read from.
         images: image id -> item (the file name).
         categories: category id -> class name.
-        labels: states of all images, and the boxes, with crowd and area where the file gives them.
+        labels: states of all images, and the boxes, their texts coded, with crowd and area where the file gives them.
         annotations: id of the annotation of each row of the boxes, null where the file gives none; texts if one of them is.
         sha256: item -> the content's hash, where the file gives it.
         sizes: item -> (width, height) in pixels, where the file gives them.
@@ -239,12 +242,12 @@ def _boxes(entries: Columns, *, images: Ids, categories: Ids, where: str) -> tup
             _explain_box(part.entry(row), start + row + 1, images=images, categories=categories, where=where)
         with_boxes[image] = True
         names = (_named(image, image_index.names), _named(category, category_index.names))
-        tables.append(pa.table([*names, *_values(part)], schema=SCHEMAS[Task.BOXES]))
-    return pa.concat_tables(tables) if tables else SCHEMAS[Task.BOXES].empty_table(), with_boxes
+        tables.append(pa.table([*names, *_values(part)], schema=_BOXES))
+    return pa.concat_tables(tables) if tables else _BOXES.empty_table(), with_boxes
 
 
-def _named(codes: NDArray[np.int32], names: pa.Array) -> pa.Array:
-    return names.take(pa.array(codes))
+def _named(codes: NDArray[np.int32], names: pa.Array) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(pa.array(codes), names)
 
 
 def _wrong_values(part: Columns) -> Mask:
@@ -263,13 +266,12 @@ def _values(part: Columns) -> list[pa.Array]:
     """Return the columns of the table of boxes behind item and label."""
     unmarked = part.are("iscrowd", tokens.ABSENT, tokens.NULL)
     crowd = pa.array(part.numbers("iscrowd") == 1, pa.bool_(), mask=unmarked)
-    source = part.texts("source").combine_chunks().cast(pa.string()) if part.has_texts("source") else None
     return [
         *(pa.array(part.numbers("bbox", place)) for place in range(4)),
         _nullable(part, "score"),
         pa.nulls(len(part), pa.bool_()) if unmarked.all() else crowd,
         _nullable(part, "area"),
-        pa.nulls(len(part), pa.string()) if source is None else source,
+        part.texts("source").combine_chunks(),
     ]
 
 

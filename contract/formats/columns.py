@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from contract.formats import jsontokens as tokens
 from contract.formats.jsonparts import Fields, Part, Wholes
 from contract.formats.jsontokens import Bytes
+from contract.tables import CODED
 
 Mask = NDArray[np.bool_]
-TEXT_TYPE: Final = pa.dictionary(pa.int32(), pa.string())
 _NUMBERS: Final = (tokens.WHOLE, tokens.FLOAT, tokens.QUAD)
 
 
@@ -69,7 +69,7 @@ class Columns:
     def texts(self, name: str) -> pa.ChunkedArray:
         """Return the texts of `name` as dictionary arrays, null where the cell is none."""
         pieces = [part.texts[name] if name in part.texts else _no_texts(part.rows) for part in self.parts]
-        return pa.chunked_array(pieces, TEXT_TYPE)
+        return pa.chunked_array(pieces, CODED)
 
     def has_texts(self, name: str) -> bool:
         """Return whether any cell of `name` is a text."""

@@ -22,7 +22,7 @@ from contract.formats.cocofile import CocoFile, is_results, read_coco, read_resu
 from contract.formats.jsonfile import read_file
 from contract.formats.jsonl import file_name, read_jsonl
 from contract.labelset import LabelSet, read_labels
-from contract.tables import KIND_OF_TASK, SCHEMAS, STATES, Kind, State, Task, conform
+from contract.tables import KIND_OF_TASK, SCHEMAS, STATES, Kind, State, Task, conform, text_columns
 from contract.validate import validate_tables
 
 _BOM: Final = "\ufeff"
@@ -101,7 +101,7 @@ def _read(path: Path, task: Task, gold: Loose | None) -> Loose:
 
 def _read_folder(path: Path, task: Task) -> Loose:
     if (path / "items.parquet").exists():
-        labels = read_labels(path)
+        labels = read_labels(path, coded=True)
         if task not in labels.tables:
             raise FormatError(f"{path}: the folder has no {task.value}.parquet")
         of_kind = labels.states.filter(pc.equal(labels.states["kind"], KIND_OF_TASK[task].value))
@@ -114,14 +114,15 @@ def _read_folder(path: Path, task: Task) -> Loose:
 
 
 def _read_table(path: Path, task: Task) -> LabelSet:
-    table = read_parquet(path)
+    table = read_parquet(path, coded=text_columns(SCHEMAS[task]))
     try:
-        table = conform(table, SCHEMAS[task])
+        table = conform(table, SCHEMAS[task], coded=True)
     except KeyError as error:
         raise FormatError(f"{path}: column {error.args[0]!r} of {task.value} is absent") from error
     except pa.ArrowInvalid as error:
         raise FormatError(f"{path}: not a table of {task.value} ({str(error).splitlines()[0]})") from error
-    return LabelSet(_states(dict.fromkeys(table["item"].to_pylist(), State.LABELLED), KIND_OF_TASK[task]), {task: table})
+    items = pc.unique(table["item"]).to_pylist()
+    return LabelSet(_states(dict.fromkeys(items, State.LABELLED), KIND_OF_TASK[task]), {task: table})
 
 
 def _read_coco(path: Path, gold: Loose | None) -> Loose:
