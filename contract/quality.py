@@ -96,9 +96,9 @@ class Bias(Document):
         description="F1 (texts: accuracy) on items whose gold was made without sight of drafts"
     )
     against_corrected: Interval | None = Field(description="the same on all other gold")
-    anchored: bool | None = Field(
-        description="the limits say that corrected gold flatters: its lower is over the blind's upper"
-    )
+    difference: float | None = Field(description="against corrected gold less against blind gold")
+    difference_lower: float | None = Field(description="its one-sided lower limit, from the limits of both (MOVER)")
+    anchored: bool | None = Field(description="the lower limit of the difference is over 0: corrected gold flatters")
     reasons: Mapping[str, str] = Field(default_factory=dict)
 
 
@@ -118,7 +118,8 @@ class BiasOfDrafts(Document):
     run: str
     submission: int
     gold: int | None
-    blind_items: int
+    blind_items: int = Field(description="items of the gold that are known to be blind")
+    planted: int | None = Field(description="number of the deliberately wrong drafts that people saw")
     tasks: tuple[Bias, ...]
     seeds: tuple[SeedsCaught, ...]
 
@@ -129,3 +130,4 @@ class Quality(Document):
     consistency: Consistency | None = None
     ceiling: GoldCeiling | None = None
     bias: BiasOfDrafts | None = None
+    no_bias: str | None = Field(default=None, description="why bias was not computed although there are drafts")

@@ -100,18 +100,24 @@ def export(  # noqa: PLR0913 - a command's options are its public face
     lot: LotOption,
     format_: Annotated[str, typer.Option("--format", help="coco, labelstudio or jsonl.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to write into.")],
-    from_: Annotated[str, typer.Option("--from", help="drafts[:RUN], submission[:N] or gold[:V].")] = "drafts",
+    from_: Annotated[str, typer.Option("--from", help="drafts[:RUN], submission[:N], gold[:V] or seeds:N.")] = "drafts",
     sample: Annotated[int | None, typer.Option(help="Only this sample's items; its blind ones without labels.")] = None,
     blind: Annotated[bool, typer.Option("--blind", help="Of the sample only the blind items.")] = False,
+    seed_errors: Annotated[float | None, typer.Option(help="Make this share of the drafts wrong, to see who looks.")] = None,
+    seed_secret: Annotated[
+        Path | None, typer.Option(help="File with the secret that decides which; made if left out.")
+    ] = None,
     work: WorkOption = WORK,
     json_: JsonOption = False,
 ) -> int:
     """Write drafts, a submission or gold for a review tool."""
     from goldgate.exchange import export_labels, portion_of
+    from goldgate.seeds import plant
     from goldgate.stages import open_stage
 
-    portion = portion_of(sample, blind=blind)
-    return export_labels(open_stage(contract, lot, work), format_, out, from_=from_, portion=portion, as_json=json_)
+    stage, portion = open_stage(contract, lot, work), portion_of(sample, blind=blind)
+    source = from_ if seed_errors is None else f"seeds:{plant(stage, from_, seed_errors, seed_secret)}"
+    return export_labels(stage, format_, out, from_=source, portion=portion, as_json=json_)
 
 
 @app.command(name="import")
@@ -172,6 +178,30 @@ def accept(  # noqa: PLR0913 - a command's options are its public face
     from goldgate.stages import open_stage
 
     return accept_submission(open_stage(contract, lot, work), submission, gold, device=device, as_json=json_)
+
+
+@app.command()
+def bias(  # noqa: PLR0913 - a command's options are its public face
+    contract: ContractOption,
+    lot: LotOption,
+    submission: Annotated[int | None, typer.Option(help="Number of the submission; the newest if left out.")] = None,
+    gold: Annotated[int | None, typer.Option(help="Version of the gold; the newest if left out.")] = None,
+    run: Annotated[str | None, typer.Option(help="Run of the drafts; the newest if left out.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Number of the wrong drafts planted; the newest of the run.")] = None,
+    blind: Annotated[
+        Path | None, typer.Option(help="File of items with blind gold, one a line; else by the samples.")
+    ] = None,
+    epsilon_px: Annotated[float, typer.Option(help="How far a side of an untouched box may differ.")] = 0.5,
+    work: WorkOption = WORK,
+    json_: JsonOption = False,
+) -> int:
+    """Tell what became of the drafts: left untouched, right or wrong, and the wrong ones that were planted."""
+    from goldgate.bias_command import tell_bias
+    from goldgate.draft_bias import Choice, read_blind
+    from goldgate.stages import open_stage
+
+    choice = Choice(run, seeds, read_blind(blind) if blind else None, epsilon_px)
+    return tell_bias(open_stage(contract, lot, work), submission, gold, choice, as_json=json_)
 
 
 @app.command()

@@ -20,6 +20,7 @@ from contract.validate import validate_labels
 from goldgate import lotlife
 from goldgate.console import EXIT_DONE, emit_json, emit_text
 from goldgate.sampling_lot import read_sample
+from goldgate.seeds import read_planted
 from goldgate.stages import Stage, shown
 from prelabel.handoff import Role, Sealed, read_drafts, read_sealed, seal
 from prelabel.run import read_intake_receipt, read_manifest, read_texts
@@ -106,6 +107,9 @@ def _labels_of(stage: Stage, from_: str) -> tuple[LabelSet, str | None]:
     if word == "drafts":
         document, labels = read_drafts(stage.lot, which or None)
         return labels, _version(document)
+    if word == "seeds" and which.isdigit():
+        planted = read_planted(stage, int(which))
+        return planted.drafts, _version(planted.document)
     if word not in ("submission", "gold") or (which and not which.isdigit()):
         raise InputError(f"--from {from_!r}: write drafts[:RUN], submission[:N] or gold[:V]")
     return read_sealed(stage.lot, cast(Role, word), int(which) if which else None).labels, None

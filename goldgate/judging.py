@@ -23,7 +23,7 @@ from contract.verdict import Outcome, Pins, Verdict
 from contract.workfolder import next_number
 from goldgate.console import EXIT_DONE, emit_json, emit_text
 from goldgate.lotverdict import Inquiry, inquire, record_verdict, verdict_path, with_life
-from goldgate.quality import quality_of
+from goldgate.report_quality import quality_of
 from goldgate.reporting import REPORT_PAGE, report_files
 from goldgate.stages import Stage, shown
 from prelabel.handoff import Sealed, read_sealed, unlabelled_items
@@ -208,7 +208,7 @@ def keep_verdict(
         rejects=_rejects(stage),
         texts=read_texts(stage.lot),
         notice=notice,
-        quality=quality_of(stage, handed_in, inquiry.sealed_gold.labels),
+        quality=quality_of(stage, handed_in, inquiry.sealed_gold, scores),
     )
     write_together(folder, report_files(document, report))
     write_json(verdict_path(stage, number), verdict.model_dump(mode="json"))

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from contract.errors import LabelsError, StageError
 from contract.files import read_json, write_json
 from contract.labelset import LabelSet
-from contract.quality import Agreement, Consistency, GoldCeiling, Quality
+from contract.quality import Agreement, Consistency, GoldCeiling
 from contract.scores import Document
 from contract.tables import Kind, Task
 from contract.terms import Terms
@@ -180,11 +180,6 @@ def kept_ceiling(stage: Stage) -> GoldCeiling | None:
         return DoubleGold.model_validate(read_json(path)).ceiling
     except ValidationError as error:
         raise StageError(f"{path}: not written by 'goldgate consistency'; run it again") from error
-
-
-def quality_of(stage: Stage, submission: Sealed, gold: LabelSet) -> Quality:
-    """Return what the report of a verdict says beside accuracy."""
-    return Quality(consistency=report_consistency(stage, submission, gold), ceiling=kept_ceiling(stage))
 
 
 def report_consistency(stage: Stage, submission: Sealed, gold: LabelSet) -> Consistency:

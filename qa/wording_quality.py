@@ -65,9 +65,11 @@ QUALITY_WORDS: Final[Mapping[str, Words]] = {
         "that the drafts anchored the gold.",
     ),
     "anchored": Words(
-        "注意：对修正金标准的下限高于对盲标金标准的上限，金标准很可能受草稿影响。",
-        "Beware: the lower limit against corrected gold is above the upper limit against blind gold: gold follows drafts.",
+        "注意：对修正金标准的结果好于对盲标金标准的结果，差值的单侧置信下限大于 0：金标准受草稿影响。",
+        "Beware: figures are better against corrected than against blind gold, and the lower limit of the difference is "
+        "over 0: the gold follows the drafts.",
     ),
+    "difference": Words("差值（下限）", "Difference (lower limit)"),
     "seeds": Words("埋入的错误草稿", "Deliberately wrong drafts"),
     "seeded": Words("埋入", "Seeded"),
     "caught": Words("已纠正", "Corrected"),

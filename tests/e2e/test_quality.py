@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 pytestmark = pytest.mark.e2e
@@ -84,3 +85,70 @@ def test_consistency_names_what_cannot_be_compared(delivered: Any, tmp_path: Pat
     pairs.write_text("item,same_as\n04.png,05.png\n", encoding="utf-8")
     assert delivered.on_lot("consistency", "--pairs", pairs) == 0
     assert "1 pairs of items with the same content" in delivered.out
+
+
+def test_bias_tells_what_became_of_the_drafts(drafted: Any, tmp_path: Path) -> None:
+    seen, gold = tmp_path / "seen", tmp_path / "gold"
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"a secret of the client's")
+    plant = ["--seed-errors", "0.25", "--seed-secret", secret]
+    assert drafted.on_lot("export", "--format", "jsonl", "--out", gold) == 0
+    assert drafted.on_lot("export", "--format", "jsonl", "--out", seen, *plant) == 0
+    assert (seen / "boxes.jsonl").read_bytes() != (gold / "boxes.jsonl").read_bytes()
+    assert not [path for path in seen.rglob("*") if "seed" in path.name]
+    lot = next(drafted.work.glob("*/lots/made"))
+    seeds = pq.read_table(lot / "seeds" / "1.parquet").to_pylist()
+    texts = sorted(seed["item"] for seed in seeds if seed["task"] == "sentiments")
+    assert len(texts) == 10
+    true = {
+        line["item"]: line for line in map(json.loads, (gold / "sentiments.jsonl").read_text(encoding="utf-8").splitlines())
+    }
+    fixed = set(texts[:4])
+    changed(seen, "sentiments.jsonl", lambda number, line: true[line["item"]] if line["item"] in fixed else line)
+    assert drafted.on_lot("import", "--format", "jsonl", "--as", "submission", seen) == 0, drafted.err
+    blind = tmp_path / "blind.txt"
+    blind.write_text("\n".join(sorted(true)[:20]), encoding="utf-8")
+    assert drafted.on_lot("bias", "--json") == 0
+    assert drafted.json()["gold"] is None
+    assert drafted.on_lot("import", "--format", "jsonl", "--as", "gold", gold) == 0
+    assert drafted.on_lot("bias", "--blind", blind, "--json") == 0
+    found = drafted.json()
+    assert (found["planted"], found["blind_items"], found["gold"]) == (1, 20, 1)
+    tasks = {each["task"]: each for each in found["tasks"]}
+    sentiments = tasks["sentiments"]
+    assert (sentiments["drafts"], sentiments["untouched"], sentiments["unchanged_items"]) == (40, 36, 36)
+    assert (sentiments["accuracy_untouched"]["right"], sentiments["accuracy_untouched"]["labels"]) == (30, 36)
+    assert (sentiments["accuracy_edited"]["right"], sentiments["accuracy_edited"]["labels"]) == (4, 4)
+    assert sentiments["against_blind"]["units"] == sentiments["against_corrected"]["units"] == 20
+    assert tasks["boxes"]["untouched"] == tasks["boxes"]["drafts"]
+    caught = {(each["task"], each["kind"]): each for each in found["seeds"]}
+    assert (caught["sentiments", "wrong_label"]["seeded"], caught["sentiments", "wrong_label"]["caught"]) == (10, 4)
+    drafted.on_lot("accept", "--json")
+    folder = Path(drafted.json()["report"]).parent
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    for words in ("预标注的影响", "Deliberately wrong drafts", "Share untouched"):
+        assert words in page
+    twin = json.loads((folder / "report.json").read_bytes())
+    assert twin["quality"]["bias"]["seeds"] == found["seeds"]
+    assert drafted.on_lot("bias") == 0
+    assert "wrong drafts of sentiments, wrong label: 4 of 10 corrected" in drafted.out
+    again = tmp_path / "again"
+    assert drafted.on_lot("export", "--format", "jsonl", "--out", again, "--from", "seeds:1") == 0
+    assert (again / "boxes.jsonl").read_bytes() == (seen / "boxes.jsonl").read_bytes()
+
+
+def test_planting_names_what_is_wrong(drafted: Any, tmp_path: Path) -> None:
+    export = ["export", "--format", "jsonl", "--out", tmp_path / "out"]
+    assert drafted.on_lot(*export, "--seed-errors", "1.5") == 2
+    assert drafted.on_lot(*export, "--seed-errors", "0.1", "--from", "gold") == 2
+    assert "goes with drafts" in drafted.err
+    (tmp_path / "short").write_text("abc")
+    assert drafted.on_lot(*export, "--seed-errors", "0.1", "--seed-secret", tmp_path / "short") == 2
+    assert "holds 3 bytes" in drafted.err
+    assert drafted.on_lot(*export, "--from", "seeds:7") == 2
+    assert "no such planting" in drafted.err
+    assert drafted.on_lot(*export, "--seed-errors", "0.1") == 0
+    table = next(drafted.work.glob("*/lots/made")) / "seeds" / "1.parquet"
+    table.write_bytes(table.read_bytes()[:-1])
+    assert drafted.on_lot(*export, "--from", "seeds:1") == 2
+    assert "changed since it was written" in drafted.err
