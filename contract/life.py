@@ -68,6 +68,8 @@ def _detail_problem(event: Event, life: Life) -> str | None:
     if isinstance(event, Committed):
         if event.party in life.commitments:
             return f"the {event.party} has published its commitment"
+        if event.commitment in life.spent:
+            return "that nonce was shown in an earlier draw, so that a sample made with it could be foreseen; make a new one"
         return "both commitments are the same" if event.commitment in life.commitments.values() else None
     if isinstance(event, Sealed):
         return _seal_problem(event, life)
@@ -126,14 +128,25 @@ def _moved(life: Life, event: Event, rules: Rules) -> Life:
         awaited = life.phase in {Phase.CHECKED, Phase.SAMPLED, Phase.EXTENDED}
         return replace(life, golds=life.golds | {event.gold}, phase=Phase.GOLD_CHECK if awaited else life.phase)
     if isinstance(event, Drawn):
-        # The nonces of a draw were shown, so that they cannot serve for another.
-        phase = Phase.GOLD_CHECK if life.phase is Phase.GOLD_CHECK else Phase.SAMPLED
-        return replace(life, phase=phase, sample=event.sample, draws=life.draws + 1, commitments={}, bound={})
+        return _after_draw(life, event)
     if isinstance(event, Extended):
         return replace(life, phase=Phase.SAMPLED, sample=event.sample)
     if isinstance(event, Judged):
         return _after_verdict(life, event)
     return _after_dispute(life, event)
+
+
+def _after_draw(life: Life, event: Drawn) -> Life:
+    # The nonces of a draw were shown, so that they cannot serve for another.
+    return replace(
+        life,
+        phase=Phase.GOLD_CHECK if life.phase is Phase.GOLD_CHECK else Phase.SAMPLED,
+        sample=event.sample,
+        draws=life.draws + 1,
+        spent=life.spent | set(life.bound.values()),
+        commitments={},
+        bound={},
+    )
 
 
 def _after_seal(life: Life, event: Sealed, rules: Rules) -> Life:

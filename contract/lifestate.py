@@ -69,7 +69,8 @@ class Life:
     """The state of a lot.
 
     `commitments` are those not yet used by a draw, party -> digest, and `bound` those of them that were published before the
-    present submission was sealed; `judged` are the verdicts that stood, the newest last.
+    present submission was sealed; `spent` are those whose nonces a draw has shown; `judged` are the verdicts that stood, the
+    newest last.
     """
 
     phase: Phase = Phase.OPEN
@@ -82,6 +83,7 @@ class Life:
     golds: frozenset[int] = frozenset()
     commitments: Mapping[str, str] = field(default_factory=dict)
     bound: Mapping[str, str] = field(default_factory=dict)
+    spent: frozenset[str] = frozenset()
     draws: int = 0
     sample: int | None = None
     judged: tuple[Standing, ...] = ()

@@ -31,6 +31,7 @@ def _print_status(stage: Any, *, as_json: bool) -> int:
     history, rules = history_of(stage), rules_of(stage.terms)
     life = history.life
     possible, left = may_follow(life, rules), strays(stage, history)
+    dates = _dates(stage, life)
     if as_json:
         standing = life.standing
         emit_json(
@@ -44,6 +45,7 @@ def _print_status(stage: Any, *, as_json: bool) -> int:
                 "verdict": standing.number if standing else None,
                 "outcome": standing.outcome.value if standing else None,
                 "possible": possible,
+                **dates,
                 "head": life.head,
                 "without_event": [str(path) for path in left],
                 "history": [event.model_dump(mode="json") for event, _ in history.events],
@@ -52,12 +54,28 @@ def _print_status(stage: Any, *, as_json: bool) -> int:
         return EXIT_DONE
     lines = [f"lot {stage.lot_name} is {describe(life, rules)}; rounds of rework: {life.round} of {rules.max_rounds}"]
     lines.append(f"  possible now: {'; '.join(possible)}")
+    lines += [f"  {name.replace('_', ' ')} {day}" for name, day in dates.items() if day]
     lines += [f"  {_line(event)}" for event, _ in history.events]
     if life.head:
         lines.append(f"  digest of the newest event: {life.head}")
     lines += [f"  without an event: {shown(path)}" for path in left]
     emit_text("\n".join(lines))
     return EXIT_DONE
+
+
+def _dates(stage: Any, life: Any) -> dict[str, str | None]:
+    """Return until when gold may be contested and rework is due, by the working days of the terms."""
+    from contract.liferules import workdays_after
+    from contract.lifestate import Phase
+
+    standing, acceptance, deadline = life.standing, stage.terms.acceptance, stage.terms.deadline
+    contest = rework = None
+    if standing and life.phase in {Phase.ACCEPTED, Phase.REJECTED, Phase.EXTENDED}:
+        contest = str(workdays_after(deadline, standing.first.date(), acceptance.gold.dispute_workdays))
+    if standing and life.phase is Phase.REJECTED and life.round < acceptance.rework.max_rounds:
+        due = workdays_after(deadline, standing.time.date(), acceptance.rework.workdays)
+        rework = str(max(due, deadline.due_date()))
+    return {"gold_may_be_contested_until": contest, "rework_is_due": rework}
 
 
 def _line(event: Any) -> str:

@@ -14,12 +14,13 @@ from pydantic import ValidationError
 from contract.errors import InputError, StageError
 from contract.files import json_bytes, read_json, sha256_file, storage_errors, write_once
 from contract.labelset import LabelSet
-from contract.lifeevents import Drawn, Extended
-from contract.lifefiles import History
+from contract.lifeevents import Committed, Drawn, Extended
+from contract.lifefiles import History, read_history
+from contract.lifestate import rules_of
 from contract.ruleterms import applied
 from contract.sample import Sample, SampledItem, StratumCount
 from contract.tables import Kind
-from contract.workfolder import next_number
+from contract.workfolder import lot_folder, lot_names, next_number
 from goldgate import lotlife
 from goldgate.stages import Stage
 from prelabel.handoff import read_drafts, read_sealed
@@ -47,6 +48,11 @@ def commit(stage: Stage, party: str, nonce: Path | None) -> tuple[Path, str]:
         raise StageError(f"lot {stage.lot_name!r}: the {party} has published its commitment, which stands")
     path = nonce if nonce is not None else _new_nonce(stage, party)
     published = commitment(_nonce(path))
+    elsewhere = [name for name in lot_names(stage.work, stage.terms.contract) if name != stage.lot_name]
+    for name in elsewhere:
+        events = read_history(lot_folder(stage.work, stage.terms.contract, name), rules_of(stage.terms)).events
+        if any(isinstance(event, Committed) and event.commitment == published for event, _ in events):
+            raise StageError(f"{path}: lot {name!r} was committed to with the same nonce; every draw needs a new one")
     lotlife.record(stage, "committed", party, {"party": party, "commitment": published})
     return path, published
 

@@ -1,4 +1,4 @@
-"""The demo's story: a lot of three kinds, drafts through Ray Serve, two simulated vendors, and three verdicts."""
+"""The demo's story: three kinds of items, drafts through Ray Serve, a lot each for two simulated vendors, three verdicts."""
 
 import json
 import shutil
@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from contract.errors import GoldgateError
-from contract.files import write_json
+from contract.files import write_bytes, write_json
 from contract.formats import jsonl, labelstudio
+from contract.labelchanges import only_items
 from contract.labelset import LabelSet
 from contract.tables import Kind, Task
 from contract.terms import load_terms
@@ -23,20 +21,20 @@ from goldgate.demo.material import Material, make_material
 from goldgate.demo.vendors import BAD, GOOD, Vendor, simulate
 from goldgate.exchange import bring_in, lot_view
 from goldgate.judging import describe_score, describe_verdict, run_accept, score_task
+from goldgate.lotlife import history_of
 from goldgate.prelabelling import emit_summary, run_prelabel
+from goldgate.sampling_lot import commit, draw, extend
 from goldgate.stages import Stage, open_stage, shown, sign
 from goldgate.wiring import Where
 from models.registry import default_models_file
 from prelabel.handoff import Sealed, read_drafts
 from prelabel.intake import take_in
-from prelabel.run import read_intake_receipt
-from qa.sampling import commitment, draw_key, draw_order
 from qa.wording import Words
 
-_LOT: Final = "lot-1"
-_NONCES: Final = (b"demo client nonce", b"demo vendor nonce")
-_FIRST_SAMPLE: Final = {Kind.IMAGE: 10, Kind.TEXT: 20, Kind.VIDEO: 3}
-_EXTENDED_SAMPLE: Final = {Kind.IMAGE: 80, Kind.TEXT: 90, Kind.VIDEO: 16}
+_LOTS: Final = ("lot-1", "lot-2")  # the same raw data, one for each vendor
+_SIDES: Final = ("client", "vendor")
+_FIRST_SAMPLE: Final[Mapping[Kind | None, int]] = {Kind.IMAGE: 10, Kind.TEXT: 20, Kind.VIDEO: 3}
+_EXTENDED_SAMPLE: Final[Mapping[Kind | None, int]] = {Kind.IMAGE: 80, Kind.TEXT: 90, Kind.VIDEO: 16}
 _NOTICE: Final = Words(
     zh="演示: 数据为渲染与自编, 标注方为程序模拟, 不代表任何真实供应商。",
     en="Demo: the data are rendered and made up, and the vendor is simulated by a program; nobody real is meant.",
@@ -56,31 +54,35 @@ def tell(work: Path, *, address: str = "ray") -> int:
     terms = load_terms(contract)
     _chapter("1. Raw data: rendered scenes, written reviews, rendered clips")
     material = make_material(home / "raw", terms.guideline)
-    stage = open_stage(contract, _LOT, home / "work")
     folders = [str(folder) for folder in (material.images, material.texts, material.videos)]
-    receipt = take_in(folders, lot=stage.lot, terms=terms, lot_name=_LOT)
-    sign(stage, contract)
-    emit_text(describe_receipt(stage, receipt))
+    stage, second = (_take_in(contract, home, folders, name) for name in _LOTS)
     _chapter(f"2. Drafts ({'Ray Serve' if address == 'ray' else address})")
     emit_summary(run_prelabel(stage, [], Where(address=address)), as_json=False)
     drafts = read_drafts(stage.lot)[1]
     emit_text(_quality_of_drafts(stage, drafts, material.truth))
     _chapter("3. Review: drafts to Label Studio, corrected by two simulated vendors, and back")
-    submissions = {vendor.name: _hand_in(stage, home, vendor, drafts, material) for vendor in (GOOD, BAD)}
-    _chapter("4. Gold: a sample that neither party could choose")
-    first, extended = _draw_gold(stage, home, material)
-    _chapter("5. Verdicts")
-    plot: Sequence[tuple[str, Sealed, Outcome]] = (
-        (GOOD.name, first, Outcome.EXTEND),
-        (GOOD.name, extended, Outcome.ACCEPT),
-        (BAD.name, extended, Outcome.REJECT),
+    for of, vendor in ((stage, GOOD), (second, BAD)):
+        _commit(of, home)
+        _hand_in(of, home, vendor, drafts, material)
+    _chapter("4. Samples that neither party could choose, their gold, and the verdicts")
+    sizes = (_FIRST_SAMPLE, _EXTENDED_SAMPLE)
+    first = _checked(stage, home, material, sizes[0])
+    plot: Sequence[tuple[str, Outcome, str]] = (
+        (GOOD.name, Outcome.EXTEND, _judge(first, GOOD.name, Outcome.EXTEND)),
+        (GOOD.name, Outcome.ACCEPT, _judge(_checked(stage, home, material, sizes[1]), GOOD.name, Outcome.ACCEPT)),
+        (BAD.name, Outcome.REJECT, _judge(_checked(second, home, material, sizes[1]), BAD.name, Outcome.REJECT)),
     )
-    pages = [_judge(stage, name, submissions[name], gold, expected) for name, gold, expected in plot]
     emit_text(f"\nThe demo took {time.monotonic() - started:.0f} s. Reports:")
-    emit_text(
-        "\n".join(f"  {name:<9} {expected.value:<7} {page}" for (name, _, expected), page in zip(plot, pages, strict=True))
-    )
+    emit_text("\n".join(f"  {name:<9} {expected.value:<7} {page}" for name, expected, page in plot))
     return EXIT_DONE
+
+
+def _take_in(contract: Path, home: Path, folders: Sequence[str], name: str) -> Stage:
+    stage = open_stage(contract, name, home / "work")
+    receipt = take_in(folders, lot=stage.lot, terms=stage.terms, lot_name=name)
+    sign(stage, contract)
+    emit_text(describe_receipt(stage, receipt))
+    return stage
 
 
 def _chapter(title: str) -> None:
@@ -117,33 +119,32 @@ def _annotate(path: Path, vendor: Vendor) -> None:
     write_json(path, tasks)
 
 
-def _draw_gold(stage: Stage, home: Path, material: Material) -> tuple[Sealed, Sealed]:
-    """Seal the truth of a first, small sample and of its extension, drawn by commit and reveal."""
-    manifest = read_intake_receipt(stage.lot).manifest_sha256
-    emit_text(f"commitments: client {commitment(_NONCES[0])[:16]}, vendor {commitment(_NONCES[1])[:16]}")
-    key = draw_key(*_NONCES, manifest_sha256=bytes.fromhex(manifest))
-    drawn: list[Sealed] = []
-    for sizes in (_FIRST_SAMPLE, _EXTENDED_SAMPLE):
-        folder = home / "gold" / str(len(drawn) + 1)
-        jsonl.write(folder, _sample(material.truth, sizes, key), lot_view(stage))
-        sealed = bring_in(stage, "jsonl", [folder], role="gold")
-        emit_text(f"gold {sealed.number}: " + ", ".join(f"{size} {kind.value} items" for kind, size in sizes.items()))
-        drawn.append(sealed)
-    return drawn[0], drawn[1]
+def _nonces(stage: Stage, home: Path) -> dict[str, Path]:
+    return {side: home / "nonces" / f"{stage.lot_name}-{side}" for side in _SIDES}
 
 
-def _sample(truth: LabelSet, sizes: Mapping[Kind, int], key: bytes) -> LabelSet:
-    chosen: list[str] = []
-    for kind, size in sizes.items():
-        items = truth.states.filter(pc.equal(truth.states["kind"], kind.value))["item"].to_pylist()
-        chosen += draw_order(items, key=key)[:size]
-    wanted = pa.array(chosen)
-    keep = {task: table.filter(pc.is_in(table["item"], wanted)) for task, table in truth.tables.items()}
-    return LabelSet(truth.states.filter(pc.is_in(truth.states["item"], wanted)), keep)
+def _commit(stage: Stage, home: Path) -> None:
+    """Let both parties publish the digest of a nonce, before the submission is sealed."""
+    for side, path in _nonces(stage, home).items():
+        write_bytes(path, f"the demo {side}'s nonce for {stage.lot_name}".encode())
+        _, published = commit(stage, side, path)
+        emit_text(f"{stage.lot_name}: the {side} committed to {published[:16]}")
 
 
-def _judge(stage: Stage, name: str, submission: Sealed, gold: Sealed, expected: Outcome) -> str:
-    verdict, page = run_accept(stage, submission.number, gold.number, notice=_NOTICE)
+def _checked(stage: Stage, home: Path, material: Material, sizes: Mapping[Kind | None, int]) -> Stage:
+    """Draw the sample, or extend the one that is there, and seal the truth of its items as gold."""
+    drawn = history_of(stage).life.sample is not None
+    sample = extend(stage, sizes) if drawn else draw(stage, _nonces(stage, home), sizes)
+    folder = home / "gold" / stage.lot_name / str(sample.number)
+    jsonl.write(folder, only_items(material.truth, [each.item for each in sample.items]), lot_view(stage))
+    sealed = bring_in(stage, "jsonl", [folder], role="gold")
+    counts = ", ".join(f"{size} {kind.value} items" for kind, size in sample.counts.items())
+    emit_text(f"{stage.lot_name}: sample {sample.number} and gold {sealed.number}: {counts}")
+    return stage
+
+
+def _judge(stage: Stage, name: str, expected: Outcome) -> str:
+    verdict, page = run_accept(stage, None, None, notice=_NOTICE)
     emit_text("\n".join(describe_verdict(verdict)))
     if verdict.verdict is not expected:
         raise GoldgateError(

@@ -206,6 +206,9 @@ def test_nonces_serve_for_one_draw() -> None:
     refused(story.draw, "both parties' commitments")
     again = drawn().gold().judge("REJECT").commit("client").commit("vendor").seal().draw()
     assert again.life.draws == 2
+    shown = min(story.life.spent)
+    lot = drawn().gold().judge("REJECT")
+    refused(lambda: lot.tell("committed", party="client", commitment=shown), "could be foreseen")
 
 
 def test_a_sealed_submission_cannot_be_swapped_once_the_draw_is_due() -> None:

@@ -50,6 +50,11 @@ def test_a_nonce_is_made_where_none_is_given(lot: Any, monkeypatch: pytest.Monke
     made = (lot.tmp / told["nonce"]).read_bytes()
     assert len(made) == 64
     assert hashlib.sha256(made).hexdigest() == told["commitment"]
+    nonce = ["--nonce", lot.tmp / told["nonce"]]
+    (lot.cli.work / "DEMO-2025" / "lots" / "other").mkdir()
+    assert lot.cli.on_lot("intake", lot.tmp / "raw", lot="other") == 0
+    assert lot.cli.on_lot("sample", "commit", "--party", "vendor", *nonce, lot="other") == 2
+    assert "lot 'made' was committed to with the same nonce" in lot.cli.err
     assert "the vendor has published" in lot.refused("sample", "commit", "--party", "vendor")
     (lot.tmp / "short").write_bytes(b"guess me")
     assert "short: a nonce of 8 bytes" in lot.refused("sample", "commit", "--party", "client", "--nonce", lot.tmp / "short")
@@ -78,6 +83,8 @@ def test_the_whole_life(lot: Any) -> None:
     assert found["estimate"] == pytest.approx(1 - len(set(wrong) & set(items(larger, "text"))) / 30)
     rejected = lot.status()
     assert (rejected["state"], rejected["round"], rejected["verdict"]) == ("rejected", 0, 3)
+    assert rejected["rework_is_due"] == "2030-01-15"  # the contract's deadline, which is later than five working days
+    assert rejected["gold_may_be_contested_until"] < rejected["rework_is_due"]
     lot.commit()
     still = [item for item in wrong if item not in items(larger, "text")]
     assert still
