@@ -112,7 +112,7 @@ class Bench:
             python = sys.executable if order.evaluator.startswith("goldgate") else self.options.peers_python
             load = os.getloadavg()[0]
             sent = {"task": order.task, "evaluator": order.evaluator, "folder": str(self.folder(order.images))}
-            repeats = self.options.repeats or order.repeats
+            repeats = self.options.repeats or order.repeats if order.warm_up else 1
             result = self._ask(python, {**sent, "repeats": repeats, "warm_up": order.warm_up})
             result["load_average_before"] = round(load, 2)
         self.results.setdefault(order.task, {}).setdefault(str(order.images), {})[order.evaluator] = result
@@ -241,7 +241,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--growth", type=int, nargs="*", help="further sizes for goldgate from arrays")
     parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS))
     parser.add_argument("--evaluators", nargs="+", default=[], help="only these, for example goldgate hotcoco")
-    parser.add_argument("--repeats", type=int, help="runs under the clock, whatever the size")
+    parser.add_argument("--repeats", type=int, help="runs under the clock, of those that have several")
     parser.add_argument("--limit", type=float, default=1800.0, help="seconds after which a measurement is stopped")
     parser.add_argument("--data", type=Path, help="folder of the sets, kept")
     parser.add_argument("--generator", type=Path, default=ROOT.parent / "shared" / "tools" / "synth_coco.py")

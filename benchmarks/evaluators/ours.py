@@ -121,12 +121,13 @@ def vendors(one: Set) -> Prepared:
     )
 
 
-def _of_tables(labels: LabelSet, gold: LabelSet) -> coco.CocoArrays:
+def _of_tables(labels: LabelSet, gold: LabelSet, laps: Laps) -> coco.CocoArrays:
     """Evaluate two label sets, ties of score broken as the scorer breaks them: images in the order of the gold's states."""
     sides = compare(labels, prepare_gold(gold))
     place = sides.scored.place_in_states
     scores = labels.table(Task.BOXES)["score"].to_numpy()[sides.labels.row]
     truth, submitted = (dataclasses.replace(side, image=place[side.image]) for side in (sides.gold, sides.labels))
+    laps.lap("columns")
     return coco.evaluate(truth, submitted, scores=scores, classes=len(sides.names))
 
 
@@ -135,7 +136,7 @@ def _files(labels: Path, gold: Path, what: str) -> Prepared:
         laps = Laps()
         pair = read_pair(labels, gold, Task.BOXES)
         laps.lap("load")
-        curves = _of_tables(*pair)
+        curves = _of_tables(*pair, laps)
         laps.lap("evaluate")
         outcome = _outcome(laps, curves)
         outcome.precision = outcome.recall = None  # classes stand in the order of their names here
