@@ -131,7 +131,8 @@ def _best_between_points(precision: Tensor, begun: Tensor, *, needed: Tensor) ->
     held = begun.diff(dim=1)[..., None]
     first = needed.transpose(0, 1).repeat_interleave(_LIMITS * _THRESHOLDS, dim=0) - 1
     edges = begun[:, :-1, None] + first.minimum(held)
-    end = torch.full((1,), len(precision), device=edges.device)
-    # the edges follow each other without a gap, as the first point needs one true positive only
-    edges = torch.cat([edges.reshape(-1), end])
-    return torch.segment_reduce(precision, "max", offsets=edges, initial=0.0, unsafe=True).view(-1, _POINTS)
+    # the edges follow each other without a gap, as the first point needs one true positive only; a zero ends the last
+    padded = torch.cat([precision, precision.new_zeros(1)])
+    edges = torch.cat([edges.reshape(-1), edges.new_full((1,), len(padded))])
+    # as a column: one thread a segment on CUDA, where a row would take one block a segment
+    return torch.segment_reduce(padded[:, None], "max", offsets=edges, initial=0.0, unsafe=True).view(-1, _POINTS)
