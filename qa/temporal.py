@@ -7,9 +7,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from qa.assignment import choose_in_order
+from qa.bands import Points, Spans, match_in_order, overlapping_spans
 from qa.iou import TIE
-from qa.matching import Indices, assign, pairs_within
+from qa.matching import Indices, assign
 
+_LEAST: Final = 1e-12  # a threshold of nothing would pair events that do not meet
 ACTIVITYNET_THRESHOLDS: Final = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 
 Floats = NDArray[np.float64]
@@ -31,13 +34,10 @@ def match_points(gold: Floats, labels: Floats, *, gold_group: Indices, label_gro
     Ties are settled by the points' times, so that their order cannot matter.
     """
     gold_order, label_order = np.lexsort((gold, gold_group)), np.lexsort((labels, label_group))
-    left, right = pairs_within(gold_group[gold_order], label_group[label_order])
-    offset = np.abs(gold[gold_order][left] - labels[label_order][right])
-    near = offset <= tolerance + TIE
-    left, right, offset = left[near], right[near], offset[near]
-    closeness = 1 - offset / (tolerance + TIE)
-    chosen = assign(left, right, closeness)
-    return TimePairs(gold_order[left[chosen]], label_order[right[chosen]], offset[chosen])
+    theirs = Points(gold_group[gold_order], gold[gold_order])
+    ours = Points(label_group[label_order], labels[label_order])
+    left, right = match_in_order(theirs, ours, tolerance + TIE)
+    return TimePairs(gold_order[left], label_order[right], np.abs(theirs.time[left] - ours.time[right]))
 
 
 def tiou(start: Floats, end: Floats, other_start: Floats, other_end: Floats) -> Floats:
@@ -55,14 +55,24 @@ def match_intervals(
 
     Intervals of different groups (video and event) never match. A tIoU at most 1e-9 below `threshold` reaches it.
     """
-    gold_order = np.lexsort((gold[:, 1], gold[:, 0], gold_group))
-    label_order = np.lexsort((labels[:, 1], labels[:, 0], label_group))
-    left, right = pairs_within(gold_group[gold_order], label_group[label_order])
-    overlap = tiou(*gold[gold_order][left].T, *labels[label_order][right].T)
-    near = overlap >= threshold - TIE
-    left, right, overlap = left[near], right[near], overlap[near]
-    chosen = assign(left, right, overlap)
-    return TimePairs(gold_order[left[chosen]], label_order[right[chosen]], overlap[chosen])
+    gold_order, label_order = _span_order(gold, gold_group), _span_order(labels, label_group)
+    pairs = _overlapping(gold, labels, (gold_group, label_group), (gold_order, label_order), threshold)
+    chosen = assign(pairs.gold, pairs.label, pairs.quality)
+    return TimePairs(gold_order[pairs.gold[chosen]], label_order[pairs.label[chosen]], pairs.quality[chosen])
+
+
+def _span_order(spans: Floats, group: Indices) -> Indices:
+    return np.lexsort((spans[:, 1], spans[:, 0], group))
+
+
+def _overlapping(
+    gold: Floats, labels: Floats, groups: tuple[Indices, Indices], orders: tuple[Indices, Indices], threshold: float
+) -> TimePairs:
+    """Return the pairs that reach `threshold`, numbered by their places in `orders`."""
+    gold_order, label_order = orders
+    theirs = Spans(groups[0][gold_order], gold[gold_order])
+    ours = Spans(groups[1][label_order], labels[label_order])
+    return TimePairs(*overlapping_spans(theirs, ours, max(threshold - TIE, _LEAST)))
 
 
 def average_precision(
@@ -75,17 +85,14 @@ def average_precision(
     """
     if not len(gold):
         return None
-    order = np.lexsort((labels[:, 1], labels[:, 0], label_group, -scores))
-    free = np.ones(len(gold), dtype=np.bool_)
+    gold_order, label_order = _span_order(gold, gold_group), _span_order(labels, label_group)
+    pairs = _overlapping(gold, labels, (gold_group, label_group), (gold_order, label_order), threshold)
+    by_score = np.argsort(-scores[label_order], kind="stable")
+    rank = np.empty(len(labels), dtype=np.int64)
+    rank[by_score] = np.arange(len(labels))
+    place = rank[pairs.label]
     hits = np.zeros(len(labels), dtype=np.bool_)
-    one, other = pairs_within(label_group[order], gold_group)
-    overlap = tiou(*labels[order][one].T, *gold[other].T)
-    near = overlap >= threshold - TIE
-    one, other, overlap = one[near], other[near], overlap[near]
-    for edge in np.lexsort((gold[other, 1], gold[other, 0], -overlap, one)).tolist():
-        if not hits[one[edge]] and free[other[edge]]:
-            hits[one[edge]] = True
-            free[other[edge]] = False
+    hits[place[choose_in_order(place, pairs.gold, np.lexsort((pairs.gold, -pairs.quality, place)))]] = True
     precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
     envelope = np.maximum.accumulate(precision[::-1])[::-1]
     return math.fsum(envelope[hits].tolist()) / len(gold)
