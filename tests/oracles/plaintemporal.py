@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.oracles.plainboxes import assign, pairs_within
+from qa.matching import Indices, pairs_within
+from tests.oracles.plainboxes import assign
 
 Floats = NDArray[np.float64]
-Indices = NDArray[np.int64]
 
 TIE = 1e-9
 

@@ -13,9 +13,11 @@ from contract.acceptance import ImageProfile
 from qa import defaults
 from qa.boxes import BoxColumns, Reading, ordered_by_content, overlapping, read_boxes
 from qa.defects import find_defects
-from qa.iou import TIE, iou_of_pairs, pairs_by_tensors
+from qa.iou import TIE, pairs_by_tensors
+from qa.matching import pairs_within
 from qa.overlaps import Grouped, overlapping_pairs
 from tests.oracles import plainboxes
+from tests.oracles.overlaps import iou_of_pairs
 
 
 def columns(image: Any, label: Any, boxes: Any, crowd: Any = None) -> BoxColumns:
@@ -131,7 +133,7 @@ def test_loops_arrays_and_tensors_find_the_same_pairs_to_the_bit(
     )
     loops = overlapping_pairs(one, other, floor)
     tensors = pairs_by_tensors(one, other, floor, place="cpu")
-    left, right = plainboxes.pairs_within(one.group, other.group)
+    left, right = pairs_within(one.group, other.group)
     iou = iou_of_pairs(theirs.boxes[left], ours.boxes[right])
     arrays = left[iou >= floor], right[iou >= floor], iou[iou >= floor]
     for found in (loops, tensors):

@@ -12,7 +12,9 @@ from contract.labelset import LabelSet
 from contract.scores import BoxScore
 from contract.tables import Task
 from qa import defaults, iou
+from qa.overlaps import Grouped, overlapping_pairs
 from qa.score import score_boxes
+from tests.oracles import overlaps
 from tests.oracles.boxes import counts
 from tests.oracles.labelsets import box, label_set
 from tests.oracles.matching import plain_iou
@@ -72,7 +74,9 @@ def scene() -> BoxScore:
 )
 def test_iou(one: tuple[float, ...], other: tuple[float, ...], expected: float) -> None:
     a, b = (np.array([[x1, y1, x2 - x1, y2 - y1]], dtype=np.float64) for x1, y1, x2, y2 in (one, other))
-    assert iou.iou_of_pairs(a, b)[0] == pytest.approx(expected, abs=1e-6)
+    alone = np.zeros(1, dtype=np.int64)
+    found = overlapping_pairs(Grouped(alone, a, False), Grouped(alone, b, False), 0.0)
+    assert found[2].tolist() == overlaps.iou_of_pairs(a, b).tolist() == pytest.approx([expected], abs=1e-6)
     assert plain_iou(one, other) == pytest.approx(expected, abs=1e-6)
 
 
@@ -280,7 +284,7 @@ def test_tensors_overlap_as_arrays_do(rows: list[tuple[float, ...]]) -> None:
     both = np.array(rows, dtype=np.float64).reshape(-1, 8)
     one, other = np.ascontiguousarray(both[:, :4]), np.ascontiguousarray(both[:, 4:])
     tensors = iou._overlap_of_tensors(torch.from_numpy(one), torch.from_numpy(other))
-    assert np.array_equal(tensors, iou._overlap(one, other))
+    assert np.array_equal(tensors, overlaps.intersection(one, other))
 
 
 @pytest.mark.gpu

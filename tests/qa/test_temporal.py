@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from qa.bands import Spans, overlapping_spans
 from qa.temporal import TimePairs, average_precision, match_intervals, match_points
-from tests.oracles import plaintemporal
+from tests.oracles import plainboxes, plaintemporal
 
 TIES = st.integers(0, 12).map(lambda value: value / 4)
 TIMES = TIES | st.floats(0, 3)
@@ -31,6 +31,10 @@ def matched(gold: Any, labels: Any, tolerance: float) -> TimePairs:
     return match_points(times, other, gold_group=group, label_group=other_group, tolerance=tolerance)
 
 
+def of_video(rows: Any, video: int) -> list[Any]:
+    return [row for row in rows if row[0] == video]
+
+
 @given(POINTS, POINTS, st.sampled_from([0, 0.25, 0.5, 1.1, 5]))
 @settings(deadline=None)
 def test_points_match_as_scipys_solver_over_all_pairs(gold: Any, labels: Any, tolerance: float) -> None:
@@ -48,9 +52,9 @@ def test_points_match_as_scipys_solver_over_all_pairs(gold: Any, labels: Any, to
 def test_offsets_of_points_neither_hang_on_order_nor_on_other_videos(gold: Any, labels: Any, seed: int) -> None:
     generator = np.random.default_rng(seed)
     whole = matched(gold, labels, 0.5)
-    shuffled = [[rows[i] for i in generator.permutation(len(rows))] for rows in (gold, labels)]
-    assert np.array_equal(matched(*shuffled, 0.5).quality, whole.quality)
-    parts = [matched(*([row for row in rows if row[0] == video] for rows in (gold, labels)), 0.5) for video in (0, 1)]
+    other, another = ([rows[i] for i in generator.permutation(len(rows))] for rows in (gold, labels))
+    assert np.array_equal(matched(other, another, 0.5).quality, whole.quality)
+    parts = [matched(of_video(gold, video), of_video(labels, video), 0.5) for video in (0, 1)]
     assert np.array_equal(np.concatenate([part.quality for part in parts]), whole.quality)
 
 
@@ -73,7 +77,7 @@ def test_intervals_match_as_scipys_solver_over_all_pairs(gold: Any, labels: Any,
     found = match_intervals(spans, other, gold_group=group, label_group=other_group, threshold=threshold)
     edges = plaintemporal.spans(spans, other, group, other_group, threshold)
     left, right, quality = (np.array(column) for column in zip(*edges, strict=True)) if edges else (np.zeros(0, int),) * 3
-    chosen = plaintemporal.assign(left, right, quality)
+    chosen = plainboxes.assign(left, right, quality)
     assert found.gold.size == chosen.sum()
     assert found.quality.sum() == pytest.approx(quality[chosen].sum())
 
@@ -90,7 +94,7 @@ def test_average_precision_is_that_of_plain_loops(gold: Any, labels: Any, ranks:
 def test_a_hundred_thousand_keyframes_of_one_video_hang_together() -> None:
     # every point is in reach of its neighbours, so that no pair can be settled alone
     count = 100_000
-    gold = np.arange(count) * 0.3
+    gold = np.linspace(0, 0.3 * (count - 1), count)
     labels = np.delete(gold, 5) + 0.1
     video = np.zeros(count, dtype=np.int64)
     found = match_points(gold, labels, gold_group=video, label_group=video[1:], tolerance=0.5)
@@ -101,7 +105,7 @@ def test_a_hundred_thousand_keyframes_of_one_video_hang_together() -> None:
 
 def test_a_chain_that_must_be_shifted_whole_for_one_pair_more() -> None:
     # the nearest label of each is that of the next one, but then one is left over on either side
-    gold = np.arange(1000) * 1.0
+    gold = np.linspace(0, 999, 1000)
     labels = gold - 0.9
     video = np.zeros(1000, dtype=np.int64)
     found = match_points(gold, labels, gold_group=video, label_group=video, tolerance=0.95)
