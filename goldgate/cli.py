@@ -56,6 +56,22 @@ def check(
 
 
 @app.command()
+def plan(
+    threshold: Annotated[float, typer.Option(help="Share of correct items that the terms demand, for example 0.9.")],
+    good: Annotated[float, typer.Option(help="Share that is to be accepted, for example 0.95.")],
+    confidence: Annotated[float, typer.Option(help="That work at the threshold is not accepted.")] = 0.95,
+    vendor_confidence: Annotated[float, typer.Option(help="That good work is accepted.")] = 0.95,
+    lot: Annotated[int | None, typer.Option(help="Items of the lot; endless if left out.")] = None,
+    json_: JsonOption = False,
+) -> int:
+    """Weigh sample sizes against risks, before terms are written."""
+    from goldgate.planning import plan_samples
+
+    vendor = vendor_confidence
+    return plan_samples(threshold, good, confidence=confidence, vendor=vendor, lot=lot, as_json=json_)
+
+
+@app.command()
 def intake(
     contract: ContractOption,
     lot: LotOption,

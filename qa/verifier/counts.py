@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
-from .limits import incomplete_beta
+from .limits import binomial_limits, incomplete_beta, lot_limits
 
 _TIE = 1e-9
 
@@ -26,6 +26,20 @@ def unfounded_count(criterion: Mapping[str, Any], score: Mapping[str, Any]) -> I
     founded = {_by_plan(checked, nonconforming, plan)} if plan else _by_evidence(criterion)
     if criterion["outcome"] not in founded:
         yield f"{criterion['outcome']}, but its count says {' or '.join(sorted(founded))}"
+
+
+def counted_interval(seen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the share of conforming items with exact one-sided limits, from the count alone."""
+    checked, lot = seen["checked"], seen["lot_items"]
+    right = checked - seen["nonconforming"]
+    if not checked:
+        return {"estimate": None, "lower": None, "upper": None, "units": 0}
+    if lot is None:
+        lower, upper = binomial_limits(right, checked, seen["confidence"])
+    else:
+        size = max(lot, checked)
+        lower, upper = (count / size for count in lot_limits(right, checked, size, seen["confidence"]))
+    return {"estimate": right / checked, "lower": lower, "upper": upper, "units": checked}
 
 
 def _nonconforming(score: Mapping[str, Any]) -> tuple[int | None, int | None]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from .counts import unfounded_count
+from .counts import counted_interval, unfounded_count
 from .findings import Disagreement, Findings
 from .labels import boxes, timeline
 from .texts import sentiments
@@ -118,8 +118,9 @@ def _verdict(folder: Path, findings: Findings) -> None:
     if original.exists() and _json(original) != verdict:
         findings.disagreements.append(f"{VERDICT}: differs from {original}")
     for criterion in verdict["criteria"]:
-        where, interval = f"{VERDICT}: {criterion['name']}", _interval_of(criterion["name"], scores)
-        if interval is None or criterion.get("counted"):
+        where, seen = f"{VERDICT}: {criterion['name']}", criterion.get("counted")
+        interval = counted_interval(seen) if seen else _interval_of(criterion["name"], scores)
+        if interval is None:
             findings.not_recomputed[where] = "no limit of the scores carries this criterion"
         else:
             found = {ours: interval[theirs] for ours, theirs in _SAME.items()}

@@ -67,6 +67,7 @@ def test_a_report_by_any_rule_is_written_and_verified(rule: str, severity: Sever
     folder = written(tmp_path / "1", rule, severity)
     findings = verify(folder)
     assert findings.disagreements == []
+    assert not any(name.startswith("verdict.json") for name in findings.not_recomputed)
     verdict = json.loads((folder / "verdict.json").read_bytes())
     assert verdict["severity"] == severity
     assert rule_words_of(verdict["rule"]) in (folder / "report.html").read_text(encoding="utf-8")
