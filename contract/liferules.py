@@ -65,7 +65,13 @@ def blocked(kind: str, life: Life, rules: Rules, *, at: datetime.datetime | None
             f"all {rules.max_rounds} rounds of rework are used; what remains is the inspection of every item at the "
             "vendor's cost, or the end of the contract, as its terms say"
         )
-    reason = {"committed": _no_commitment, "sealed": _no_seal, "drawn": _no_draw, "extended": _no_sample}.get(kind)
+    reason = {
+        "committed": _no_commitment,
+        "sealed": _no_seal,
+        "drawn": _no_draw,
+        "extended": _no_sample,
+        "returned": _no_seal,
+    }.get(kind)
     if reason and (why := reason(life, rules)):
         return why
     if kind == "judged" and not (life.golds and life.submissions):
@@ -85,6 +91,9 @@ def _no_seal(life: Life, rules: Rules) -> str | None:
     # With both nonces committed they may have been shown to the other side, who would then know the sample.
     if life.phase is Phase.CHECKED and len(life.bound) == 2:
         return "the submission is complete and both nonces are committed, so that the draw comes next"
+    # Whoever knew the earlier sample could mend that alone; so the next one must be drawn, and cannot be foreseen.
+    if life.draws and rules.fresh_sample and not rules.full and len(life.commitments) < 2:
+        return "a fresh sample is due, for which both parties commit themselves before the reworked submission is sealed"
     return None
 
 

@@ -50,6 +50,11 @@ class Inquiry:
     missing: Mapping[Kind, Sequence[str]]
     outside: int
 
+    @property
+    def draw_is_due(self) -> bool:
+        """Whether both parties have committed themselves to a draw that did not take place."""
+        return self.moves and self.sample is None and len(self.history.life.bound) == 2
+
     def severity(self, stage: Stage) -> Severity | None:
         """Return how strictly the submission is judged: tightened in a round of rework, where the terms say so."""
         rounds = [
@@ -119,6 +124,9 @@ def with_life(
     told += _of_rework(inquiry, stage, score)
     counts = sample.counts if sample else {}
     missing = [lifewords.missing_gold(kind, sampled=counts[kind], missing=items) for kind, items in inquiry.missing.items()]
+    if inquiry.draw_is_due:
+        kinds = set(lotlife.items_of(stage)["kind"].to_pylist())
+        missing += [lifewords.undrawn(kind) for kind in Kind if kind.value in kinds]
     return lifewords.amended(verdict, told, missing=missing)
 
 

@@ -60,14 +60,19 @@ def draw(  # noqa: PLR0913 - a command's options are its public face
 
 @sample_app.command("extend")
 def extend(
-    contract: ContractOption, lot: LotOption, n: SizeOption = None, work: WorkOption = WORK, json_: JsonOption = False
+    contract: ContractOption,
+    lot: LotOption,
+    n: SizeOption = None,
+    whole: Annotated[bool, typer.Option("--whole", help="Every item, beyond extend_to: inspection of all.")] = False,
+    work: WorkOption = WORK,
+    json_: JsonOption = False,
 ) -> int:
     """Take the next items of the draw, up to extend_to of the terms."""
     from goldgate import sampling_lot
     from goldgate.stages import open_stage
 
     sizes = sampling_lot.sizes_of(n or [])
-    return _emit(sampling_lot.extend(open_stage(contract, lot, work), sizes), as_json=json_)
+    return _emit(sampling_lot.extend(open_stage(contract, lot, work), sizes, whole=whole), as_json=json_)
 
 
 @sample_app.command("list")

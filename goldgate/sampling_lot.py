@@ -144,8 +144,10 @@ def draw(stage: Stage, nonces: Mapping[str, Path], sizes: Mapping[Kind | None, i
     return _keep(stage, sample, "drawn", details)
 
 
-def extend(stage: Stage, sizes: Mapping[Kind | None, int]) -> Sample:
+def extend(stage: Stage, sizes: Mapping[Kind | None, int], *, whole: bool = False) -> Sample:
     """Take the next items of the draw in force, up to `extend_to` of the terms, and keep the larger sample.
+
+    With `whole` every item is taken: the inspection of all, on which parties agree where no sample decides.
 
     Raises:
         StageError: there is no sample to extend.
@@ -156,7 +158,10 @@ def extend(stage: Stage, sizes: Mapping[Kind | None, int]) -> Sample:
     earlier = read_sample(stage, history, history.life.sample)
     submission = read_sealed(stage.lot, "submission", earlier.submission)
     pot = _Pot(bytes.fromhex(earlier.key), _strata(stage, submission.labels))
-    wanted = {kind: _size(stage, kind, pot, sizes, "extend_to", earlier=earlier) for kind in pot.strata}
+    if whole:
+        wanted = {kind: sum(len(items) for items in of.values()) for kind, of in pot.strata.items()}
+    else:
+        wanted = {kind: _size(stage, kind, pot, sizes, "extend_to", earlier=earlier) for kind in pot.strata}
     if sum(wanted.values()) == len(earlier.items):
         raise InputError(f"sample {earlier.number} has {len(earlier.items)} items and would not grow; give a larger -n")
     items, counts = _drawn(stage, pot, wanted, earlier)

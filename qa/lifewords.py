@@ -49,6 +49,24 @@ def missing_gold(kind: Kind, *, sampled: int, missing: Sequence[str]) -> tuple[C
     )
 
 
+def undrawn(kind: Kind) -> tuple[Criterion, Sentence]:
+    """Return the criterion of a sample to which both parties are committed and that was not drawn."""
+    criterion = Criterion(
+        name=f"{kind.value}.sampled",
+        kind=kind,
+        estimate=None,
+        lower_bound=None,
+        upper_bound=None,
+        threshold=1.0,
+        outcome=Outcome.EXTEND,
+        units=0,
+    )
+    return criterion, Sentence(
+        f"{kind.value}.sampled: both parties are committed to a draw that is due; nothing is accepted before it.",
+        f"{kind.value}.sampled：双方已就抽样作出承诺而尚未抽样；抽样之前不予接收。",
+    )
+
+
 def sampled_on_record(number: int, *, items: int, outside: int) -> Sentence:
     """Say which sample was checked, and what gold was left out."""
     extra = f"; gold of {outside} items outside it was not counted" if outside else ""

@@ -202,8 +202,11 @@ def test_a_draw_needs_commitments_from_before_the_seal() -> None:
 
 
 def test_nonces_serve_for_one_draw() -> None:
-    story = drawn().gold().judge("REJECT").seal()
-    refused(story.draw, "both parties' commitments")
+    story = drawn().gold().judge("REJECT")
+    refused(story.seal, "a fresh sample is due")
+    refused(story.turn_back, "a fresh sample is due")
+    refused(story.commit("client").seal, "a fresh sample is due")
+    assert drawn(fresh_sample=False).gold().judge("REJECT").seal().phase is Phase.SAMPLED
     again = drawn().gold().judge("REJECT").commit("client").commit("vendor").seal().draw()
     assert again.life.draws == 2
     shown = min(story.life.spent)

@@ -98,6 +98,9 @@ def test_the_whole_life(lot: Any) -> None:
     assert any(reason.startswith("Rework round 1 of 2: inside the earlier sample") for reason in reworked["reasons"])
     assert any("Only the sampled items were reworked" in reason for reason in reworked["reasons"])
     assert any("只改抽检项" in reason for reason in reworked["reasons_zh"])
+    (scores,) = lot.cli.work.rglob("scores")
+    for number in range(1, 5):
+        assert lot.cli("verify-report", scores / str(number)) == 0, lot.cli.out
     history = [event["event"] for event in lot.status()["history"]]
     assert history[:4] == ["committed", "committed", "sealed", "checked"]
     assert history.count("judged") == 4
@@ -138,6 +141,43 @@ def test_rework_ends_with_the_rounds_of_the_terms(make_lot: Any) -> None:
     said = lot.refused("import", "--format", "jsonl", "--as", "submission", bad)
     assert "rejected (round 1 of 1)" in said
     assert "the inspection of every item at the vendor's cost" in said
+
+
+def test_nothing_is_accepted_before_the_draw_that_both_wait_for(lot: Any) -> None:
+    lot.commit()
+    lot.hand_in(lot.right)
+    lot.bring_gold(lot.right)
+    verdict = lot.do("accept", status=4)
+    assert any("both parties are committed to a draw that is due" in reason for reason in verdict["reasons"])
+    lot.draw("-n", "40")
+    lot.do("accept")
+
+
+def test_a_sample_may_grow_to_the_whole_lot(make_lot: Any) -> None:
+    sampling = {"mode": "lower_bound", "min_items": 29, "extend_to": 30, "draw": "commit_reveal"}
+    lot = make_lot(acceptance__sampling=sampling, acceptance__video=None, volumes__video_hours=0)
+    lot.commit()
+    lot.hand_in(lot.right)
+    lot.draw()
+    assert "the terms end at extend_to 30" in lot.refused("sample", "extend", "-n", "31")
+    assert lot.do("sample", "extend")["strata"][0]["drawn"] == 30
+    assert "would not grow" in lot.refused("sample", "extend")
+    whole = lot.do("sample", "extend", "--whole")
+    assert len(whole["items"]) == 80
+    lot.bring_gold(lot.right)
+    lot.do("accept")
+
+
+def test_terms_that_check_every_item_draw_nothing(make_lot: Any) -> None:
+    lot = make_lot(acceptance__sampling__draw="full")
+    assert "the terms check every item" in lot.refused("sample", "commit", "--party", "client")
+    lot.hand_in(lot.right)
+    sample = lot.do("sample", "draw")
+    assert (len(sample["items"]), sample["nonces"]) == (80, {})
+    assert len(items(sample, "text", "blind")) == 8
+    lot.bring_gold(lot.right)
+    verdict = lot.do("accept")
+    assert not any("not drawn on record" in reason for reason in verdict["reasons"])
 
 
 def test_strata_of_the_terms(make_lot: Any) -> None:
