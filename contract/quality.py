@@ -5,12 +5,35 @@ looked at all. A figure that is undefined is null with a reason, as in `scores`.
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Final, Literal
 
+import pyarrow as pa
 from pydantic import Field
 
 from contract.scores import Document, Interval
 from contract.tables import Kind, Task
+
+BIAS_ROWS: Final = pa.schema(
+    [
+        pa.field("task", pa.string(), nullable=False),
+        pa.field("item", pa.string(), nullable=False),
+        pa.field("drafted", pa.bool_(), nullable=False),  # drafts and submission both speak of it
+        pa.field("blind", pa.bool_(), nullable=False),
+        *(
+            pa.field(name, pa.int64(), nullable=False)
+            for name in (
+                "drafts",
+                "untouched",
+                "labels",
+                "kept",
+                "kept_scored",
+                "kept_right",
+                "edited_scored",
+                "edited_right",
+            )
+        ),
+    ]
+)
 
 
 class Agreement(Document):
@@ -122,6 +145,7 @@ class BiasOfDrafts(Document):
     planted: int | None = Field(description="number of the deliberately wrong drafts that people saw")
     tasks: tuple[Bias, ...]
     seeds: tuple[SeedsCaught, ...]
+    rows: pa.Table = Field(default_factory=BIAS_ROWS.empty_table, exclude=True, repr=False)
 
 
 class Quality(Document):

@@ -244,6 +244,12 @@ class SentimentScore(Document):
     reasons: Mapping[str, str] = Field(default_factory=dict)
     pairs: pa.Table = Field(default_factory=TEXT_PAIRS.empty_table, exclude=True, repr=False)
 
+    @property
+    def is_no_better_than_majority(self) -> bool:
+        """Whether answering the commonest label of the gold to everything would have scored as well."""
+        known = self.accuracy is not None and self.majority_share is not None and self.majority_share < 1
+        return known and (self.accuracy or 0.0) <= (self.majority_share or 0.0)
+
 
 class TimelineScore(Rates):
     """What shots, keyframes and events have in common; the video is the unit of sampling."""

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 from pydantic import ValidationError
 
 from contract.errors import LabelsError, StageError
 from contract.files import read_json
 from contract.labelset import LabelSet
-from contract.quality import BiasOfDrafts
+from contract.quality import BIAS_ROWS, BiasOfDrafts
 from contract.sample import Sample
 from contract.scores import Score
 from contract.tables import State, Task
@@ -17,7 +18,7 @@ from goldgate.quality import profiles_of
 from goldgate.seeds import newest_planting, read_planted
 from goldgate.stages import Stage
 from prelabel.handoff import Sealed, read_drafts
-from qa.bias import EPSILON_PX, bias_of, handled
+from qa.bias import EPSILON_PX, bias_of, bias_rows, handled
 from qa.seeding import caught
 
 
@@ -50,12 +51,13 @@ def bias_in_lot(
         drafts = planted.drafts
     blind = blind_items(stage) if choice.blind is None else choice.blind
     profiles, known = profiles_of(stage.terms), blind & _in_gold(gold.labels if gold else None)
-    found = []
+    found, rows = [], [BIAS_ROWS.empty_table()]
     for task in (task for task in Task if task in drafts.tables and task in submission.labels.tables):
         of = handled(task, drafts, submission.labels, epsilon_px=choice.epsilon_px)
         if of.items:
-            entry = bias_of(task, of, scores.get(task), blind=known, profiles=profiles, epsilon_px=choice.epsilon_px)
-            found.append(entry)
+            score = scores.get(task)
+            found.append(bias_of(task, of, score, blind=known, profiles=profiles, epsilon_px=choice.epsilon_px))
+            rows.append(bias_rows(task, of, score, blind=known))
     return BiasOfDrafts(
         run=document.run,
         submission=submission.number,
@@ -64,6 +66,7 @@ def bias_in_lot(
         planted=number,
         tasks=tuple(found),
         seeds=() if planted is None else caught(planted.seeds, submission.labels, profiles=profiles),
+        rows=pa.concat_tables(rows),
     )
 
 

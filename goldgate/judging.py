@@ -115,7 +115,8 @@ def describe_score(score: Score) -> list[str]:
     if isinstance(score, SentimentScore):
         return [
             f"{score.task.value}: {score.correct} of {score.n} right, accuracy {share(score.accuracy)}, "
-            f"lower bound {share(score.lower_bound)}, macro F1 {share(score.macro_f1)}, kappa {share(score.kappa)}"
+            f"lower bound {share(score.lower_bound)}, macro F1 {share(score.macro_f1)}, kappa {share(score.kappa)}",
+            f"  majority: always the commonest label of the gold would score {share(score.majority_share)}{_trap(score)}",
         ]
     rates = score.contract if isinstance(score, BoxScore) else score
     lines = [
@@ -127,6 +128,14 @@ def describe_score(score: Score) -> list[str]:
         ap = f"AP {share(score.coco.AP)}, AP50 {share(score.coco.AP50)}" if score.coco else f"none: {score.coco_reason}"
         lines.append(f"  COCO: {ap}")
     return lines
+
+
+def _trap(score: SentimentScore) -> str:
+    if score.majority_trap:
+        return "; BEWARE: the submission gives one label to every text, so that its accuracy says nothing of quality"
+    if score.is_no_better_than_majority:
+        return "; BEWARE: the submission is no better than that"
+    return ""
 
 
 def accept_submission(stage: Stage, submission: int | None, gold: int | None, *, device: str, as_json: bool) -> int:

@@ -18,6 +18,8 @@ def report_files(document: object, report: ReportInput) -> dict[str, bytes]:
     files = {"score.json": json_bytes(document)}
     tables = evidence_tables(report.scores, labels=report.labels, gold=report.gold)
     files |= {name: parquet_bytes(table) for name, table in tables.items()}
+    if report.quality is not None and report.quality.bias is not None:
+        files["bias-items.parquet"] = parquet_bytes(report.quality.bias.rows)
     if report.verdict is not None:
         files["verdict.json"] = json_bytes(report.verdict.model_dump(mode="json"))
     pinned = {name: sha256_bytes(data) for name, data in files.items()}

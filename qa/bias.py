@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from contract.labelset import LabelSet
-from contract.quality import Bias, Portion
+from contract.quality import BIAS_ROWS, Bias, Portion
 from contract.scores import BoxScore, Interval, Score, SentimentScore
 from contract.tables import KIND_OF_TASK, State, Task
 from qa.consistency import Profiles
@@ -129,7 +129,7 @@ def bias_of(
     bounded = _Bounds(task, profiles)
     drafts, untouched = of.by_item(of.drafts), of.by_item(of.drafts, of.draft_kept)
     labels, kept = of.by_item(of.labels), of.by_item(of.labels, of.label_kept)
-    portions = _portions(of, score, bounded) if score is not None else (None, None)
+    portions = _portions(of, _fates(of, score), bounded) if score is not None else (None, None)
     blinded = corrected = None
     reasons = {}
     if score is None:
@@ -169,19 +169,56 @@ class _Bounds:
         return interval(good, total, bound=bound, lot_items=None, is_f1=is_f1)
 
 
-def _portions(of: Handled, score: Score, bounded: _Bounds) -> tuple[Portion, Portion]:
-    """Return how many labels the gold confirms, of the untouched and of the edited ones."""
-    right, wrong = _judged(of, score)
+def _fates(of: Handled, score: Score | None) -> Indices:
+    """Return for each label of the submission 0 where it is not scored, 1 where the gold confirms it, 2 where not."""
+    fate = np.zeros(of.labels.num_rows, dtype=np.int64)
+    if score is None:
+        return fate
     place = {row: index for index, row in enumerate(of.label_row.tolist())}
-    fate = np.zeros(of.labels.num_rows, dtype=np.int64)  # 0 not scored, 1 right, 2 wrong
-    for value, rows in ((1, right), (2, wrong)):
+    for value, rows in enumerate(_judged(of, score), start=1):
         fate[[place[row] for row in rows if row in place]] = value
-    portions = []
-    for chosen in (of.label_kept, ~of.label_kept):
-        good, total = of.by_item(of.labels, chosen & (fate == 1)), of.by_item(of.labels, chosen & (fate > 0))
-        accuracy = bounded.interval(good, total)
-        portions.append(Portion(labels=int(total.sum()), right=int(good.sum()), accuracy=accuracy))
-    return portions[0], portions[1]
+    return fate
+
+
+def _by_portion(of: Handled, fate: Indices) -> list[tuple[Indices, Indices]]:
+    """Return right and scored labels of each item, of the untouched and of the edited ones."""
+    chosen = (of.label_kept, ~of.label_kept)
+    return [(of.by_item(of.labels, mask & (fate == 1)), of.by_item(of.labels, mask & (fate > 0))) for mask in chosen]
+
+
+def _portions(of: Handled, fate: Indices, bounded: _Bounds) -> tuple[Portion, Portion]:
+    """Return how many labels the gold confirms, of the untouched and of the edited ones."""
+    one, other = (
+        Portion(labels=int(total.sum()), right=int(good.sum()), accuracy=bounded.interval(good, total))
+        for good, total in _by_portion(of, fate)
+    )
+    return one, other
+
+
+def bias_rows(task: Task, of: Handled, score: Score | None, *, blind: frozenset[str]) -> pa.Table:
+    """Return the counts of each item behind `bias_of` (columns of `BIAS_ROWS`), of scored items without drafts too."""
+    (kept_right, kept_scored), (edited_right, edited_scored) = _by_portion(of, _fates(of, score))
+    counts = {
+        "drafts": of.by_item(of.drafts),
+        "untouched": of.by_item(of.drafts, of.draft_kept),
+        "labels": of.by_item(of.labels),
+        "kept": of.by_item(of.labels, of.label_kept),
+        "kept_scored": kept_scored,
+        "kept_right": kept_right,
+        "edited_scored": edited_scored,
+        "edited_right": edited_right,
+    }
+    scored = [] if score is None else (score.pairs if isinstance(score, SentimentScore) else score.items)["item"].to_pylist()
+    others = sorted(set(scored) - set(of.items))
+    items = [*of.items, *others]
+    columns: dict[str, Any] = {
+        "task": [task.value] * len(items),
+        "item": items,
+        "drafted": [True] * len(of.items) + [False] * len(others),
+        "blind": [item in blind for item in items],
+    }
+    none = np.zeros(len(others), dtype=np.int64)
+    return pa.table(columns | {name: np.concatenate([of_item, none]) for name, of_item in counts.items()}, schema=BIAS_ROWS)
 
 
 def _judged(of: Handled, score: Score) -> tuple[list[int], list[int]]:

@@ -54,7 +54,11 @@ QUALITY_WORDS: Final[Mapping[str, Words]] = {
     "drafts": Words("草稿", "Drafts"),
     "untouched": Words("未改动", "Untouched"),
     "untouched_share": Words("未改动占比", "Share untouched"),
-    "unchanged_items": Words("原样返回的条目", "Items unchanged"),
+    "unchanged_items": Words("原样返回", "Items unchanged"),
+    "no_blind": Words(
+        "没有已知的盲标金标准，因此无法区分两种金标准。",
+        "No item of the gold is known to be blind, so that the two kinds of gold cannot be told apart.",
+    ),
     "accuracy_untouched": Words("未改动标注的正确率", "Untouched labels right"),
     "accuracy_edited": Words("改动标注的正确率", "Edited labels right"),
     "against_blind": Words("对盲标金标准", "Against blind gold"),
@@ -70,6 +74,10 @@ QUALITY_WORDS: Final[Mapping[str, Words]] = {
         "over 0: the gold follows the drafts.",
     ),
     "difference": Words("差值（下限）", "Difference (lower limit)"),
+    "no_better": Words(
+        "注意：准确率不高于“一律回答最常见标签”的得分（见“多数类占比”）。",
+        "Beware: the accuracy is no better than always answering the gold's commonest label would be.",
+    ),
     "seeds": Words("埋入的错误草稿", "Deliberately wrong drafts"),
     "seeded": Words("埋入", "Seeded"),
     "caught": Words("已纠正", "Corrected"),

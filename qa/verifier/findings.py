@@ -13,7 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 TOLERANCE: Final = 1e-9
-GIVEN: Final = frozenset({"reading", "reasons", "reason", "lot_items", "task", "excused", "without_gold"})
+GIVEN: Final = frozenset(
+    {
+        *("reading", "reasons", "reason", "lot_items", "task", "kind", "excused", "without_gold", "method", "confidence"),
+        *("first", "second", "counts", "epsilon_px", "run", "submission", "gold", "planted", "seeded", "texts", "labels"),
+    }
+)
 WHY_NOT: Final = {
     "coco": "average precision ranks by scores, which these files do not hold",
     "coco_per_class": "average precision ranks by scores, which these files do not hold",
@@ -52,7 +57,7 @@ class Findings:
                     self.not_recomputed[re.sub(r"\[.*?\]", "[]", f"{where}.{key}")] = WHY_NOT.get(key, "not in these files")
         elif isinstance(said, list) and isinstance(ours, list) and len(said) == len(ours):
             for place, (one, other) in enumerate(zip(said, ours, strict=True)):
-                name = one.get("label", one.get("size", place)) if isinstance(one, Mapping) else place
+                name = one.get("label") or one.get("size") or one.get("task") or place if isinstance(one, Mapping) else place
                 self.compare(one, other, f"{where}[{name}]")
         elif _same(said, ours):
             self.agreed += 1

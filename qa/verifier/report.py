@@ -11,6 +11,7 @@ from typing import Any, Final
 from .counts import counted_interval, unfounded_count
 from .findings import Disagreement, Findings
 from .labels import boxes, timeline
+from .quality import quality
 from .texts import sentiments
 
 SCORE: Final = "score.json"
@@ -34,7 +35,7 @@ _PIN: Final = re.compile(r'data-file="([^"]+)">([0-9a-f]{64})<')
 def verify(folder: Path) -> Findings:
     """Recompute what stands in `folder` and return every disagreement."""
     findings = Findings()
-    for part in (_digests, _scores, _verdict):
+    for part in (_digests, _scores, _verdict, _twin):
         _try(part, folder, findings)
     findings.disagreements = list(dict.fromkeys(findings.disagreements))
     return findings
@@ -130,6 +131,17 @@ def _verdict(folder: Path, findings: Findings) -> None:
     gravest = next((outcome for outcome in _GRAVEST_FIRST if outcome in outcomes), "EXTEND")
     if _GRAVEST_FIRST.index(verdict["verdict"]) > _GRAVEST_FIRST.index(gravest):
         findings.disagreements.append(f"{VERDICT}: says {verdict['verdict']}, but a criterion says {gravest}")
+
+
+def _twin(folder: Path, findings: Findings) -> None:
+    """Compare what report.json says beside the figures of the scores."""
+    if not (folder / DOCUMENT).exists():
+        return
+    twin = _json(folder / DOCUMENT)
+    verdict = _json(folder / VERDICT) if (folder / VERDICT).exists() else None
+    if twin.get("verdict") != verdict:
+        findings.disagreements.append(f"{DOCUMENT}: its verdict is not that of {VERDICT}")
+    quality(folder, twin, scores_in(_json(folder / SCORE)), findings)
 
 
 _SAME: Final = {"estimate": "estimate", "lower_bound": "lower", "upper_bound": "upper", "units": "units"}

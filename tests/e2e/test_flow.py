@@ -140,6 +140,22 @@ def test_score_needs_no_lot(cli: Any, tmp_path: Path) -> None:
     assert cli("verify-report", out) == 0
 
 
+def test_score_shows_the_majority_trap(cli: Any, tmp_path: Path) -> None:
+    gold = {f"text {number}": label for number, label in enumerate(["positive"] * 9 + ["negative"])}
+    always = dict.fromkeys(gold, "positive")
+    worse = {**gold, "text 0": "negative", "text 1": "negative"}
+    for name, labels in (("gold", gold), ("always", always), ("worse", worse)):
+        lines = [f"{text},{label}" for text, label in labels.items()]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["text,label", *lines]) + "\n", encoding="utf-8")
+    words = {"always": "gives one label to every text", "worse": "no better than that", "gold": "would score 0.9000\n"}
+    for name, said in words.items():
+        files = ["--labels", tmp_path / f"{name}.csv", "--gold", tmp_path / "gold.csv"]
+        assert cli("score", "--task", "sentiment", *files, "--out", tmp_path / name) == 0
+        assert said in cli.out
+        page = (tmp_path / name / "report.html").read_text(encoding="utf-8")
+        assert ("Beware" in page) == (name != "gold")
+
+
 def test_score_of_coco_files(cli: Any, tmp_path: Path) -> None:
     box = {"id": 1, "image_id": 7, "category_id": 3, "bbox": [10, 10, 20, 20], "area": 400, "iscrowd": 0}
     gold = {

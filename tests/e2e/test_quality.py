@@ -130,6 +130,7 @@ def test_bias_tells_what_became_of_the_drafts(drafted: Any, tmp_path: Path) -> N
         assert words in page
     twin = json.loads((folder / "report.json").read_bytes())
     assert twin["quality"]["bias"]["seeds"] == found["seeds"]
+    assert drafted("verify-report", folder) == 0, drafted.out
     assert drafted.on_lot("bias") == 0
     assert "wrong drafts of sentiments, wrong label: 4 of 10 corrected" in drafted.out
     again = tmp_path / "again"
