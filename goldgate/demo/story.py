@@ -24,6 +24,7 @@ from goldgate.judging import describe_score, describe_verdict, run_accept, score
 from goldgate.lotlife import history_of
 from goldgate.prelabelling import emit_summary, run_prelabel
 from goldgate.sampling_lot import commit, draw, extend
+from goldgate.settling import settle
 from goldgate.stages import Stage, open_stage, shown, sign
 from goldgate.wiring import Where
 from models.registry import default_models_file
@@ -72,6 +73,8 @@ def tell(work: Path, *, address: str = "ray") -> int:
         (GOOD.name, Outcome.ACCEPT, _judge(_checked(stage, home, material, sizes[1]), GOOD.name, Outcome.ACCEPT)),
         (BAD.name, Outcome.REJECT, _judge(_checked(second, home, material, sizes[1]), BAD.name, Outcome.REJECT)),
     )
+    _chapter("5. What is owed: accepted quantity times price, each line with its verdict")
+    settle(contract, home / "work", final=False, as_json=False)
     emit_text(f"\nThe demo took {time.monotonic() - started:.0f} s. Reports:")
     emit_text("\n".join(f"  {name:<9} {expected.value:<7} {page}" for name, expected, page in plot))
     return EXIT_DONE

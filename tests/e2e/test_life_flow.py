@@ -276,6 +276,7 @@ def test_what_is_owed_cites_verdicts(make_lot: Any) -> None:
     assert "verdicts/1.json: missing or changed" in cli.err
 
 
-def test_without_prices_nothing_is_settled(lot: Any) -> None:
+def test_without_prices_nothing_is_settled(make_lot: Any) -> None:
+    lot = make_lot(settlement=None)
     assert lot.cli("settle", "-c", lot.cli.contract, "--work", lot.cli.work) == 2
     assert "has no section settlement" in lot.cli.err
