@@ -23,7 +23,10 @@ _COLORS: Final = {True: "#c2410c", False: "#0f766e"}  # the vendor's boxes, the 
 
 @dataclass(frozen=True)
 class ItemDefect:
-    """A defect of an item; rows count from 0 in the sealed tables of the submission and the gold, None where no row is."""
+    """A defect of an item; rows count from 0 in the sealed tables of the submission and the gold, None where no row is.
+
+    `seconds` is where a shot, keyframe or event begins.
+    """
 
     item: str
     task: Task
@@ -33,11 +36,13 @@ class ItemDefect:
     iou: float | None
     row: int | None
     gold_row: int | None
+    seconds: float | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the defect as JSON, without the item."""
         values = {"task": self.task.value, "kind": self.kind, "label": self.label, "gold_label": self.gold_label}
-        return {**values, "iou": self.iou, "row": self.row, "gold_row": self.gold_row, "text": self.text}
+        places = {"iou": self.iou, "row": self.row, "gold_row": self.gold_row, "seconds": self.seconds}
+        return {**values, **places, "text": self.text}
 
     @property
     def text(self) -> str:
@@ -46,9 +51,10 @@ class ItemDefect:
         label, gold = self.label or "-", self.gold_label or "-"
         of = label if label == gold or self.gold_label is None else gold if self.label is None else f"{label} -> {gold}"
         iou = "" if self.iou is None else f", IoU {self.iou:.3f}"
+        when = "" if self.seconds is None else f", at {self.seconds:.2f} s"
         where = f", row {self.row}" if self.row is not None else f", gold row {self.gold_row}"
         place = "" if self.row is None and self.gold_row is None else where
-        return f"{names.zh} {names.en} ({self.task.value}): {of}{iou}{place}"
+        return f"{names.zh} {names.en} ({self.task.value}): {of}{iou}{when}{place}"
 
 
 def _named(kind: str) -> Words:
@@ -92,6 +98,7 @@ def timeline_defects(task: Task, matches: pa.Table) -> Iterator[ItemDefect]:
                 None,
                 row["label_row"],
                 row["gold_row"],
+                row["gold_s"] if missed else row["label_s"],
             )
 
 

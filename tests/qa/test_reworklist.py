@@ -58,13 +58,17 @@ def test_timelines_have_misses_and_extras() -> None:
     rows = [
         {**both, "gold_row": 0, "label_row": 0},
         {**both, "gold_row": 1, "label_row": None},
-        {**both, "gold_row": None, "label_row": 4},
+        {**both, "gold_row": None, "label_row": 4, "label_s": 2.5},
     ]
     matches = pa.Table.from_pylist(rows, schema=TIME_MATCHES)
     found = list(timeline_defects(Task.EVENTS, matches))
     assert [(each.kind, each.label, each.gold_label, each.row, each.gold_row) for each in found] == [
         ("missed", None, "run", None, 1),
         ("spurious", "run", None, 4, None),
+    ]
+    assert [each.text for each in found] == [
+        "漏标 missed (events): run, at 1.00 s, gold row 1",
+        "多标 spurious (events): run, at 2.50 s, row 4",
     ]
 
 
