@@ -221,8 +221,8 @@ def _aql_verdict(aql: AqlSampling | None) -> Iterator[str]:
     yield "EXTEND: fewer than n items were checked and at most Ac of them do not conform; the next items of the draw follow."
     yield "Where more than n were checked, the lot passes if n of them, drawn at random, would more likely than not pass."
     yield (
-        "Every lot is judged by itself; when a series of lots moves to tightened or reduced inspection, as the standard's "
-        "switching rules have it, the parties agree on it in new terms."
+        "Every lot is judged by itself; `goldgate lot series` says when the standard's switching rules would have a series "
+        "of lots move to tightened or reduced inspection, on which the parties then agree in new terms."
     )
     yield (
         "Such a plan seldom rejects work at the AQL and does not prove that the AQL is kept; `goldgate check` shows what it "

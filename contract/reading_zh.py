@@ -213,7 +213,7 @@ def _aql_verdict(aql: AqlSampling | None) -> Iterator[str]:
     yield "REJECT (拒收): 不合格超过 Ac 件, 一经发现即判。"
     yield "EXTEND (加抽): 已检不足 n 件且不合格不超过 Ac 件; 依抽样次序补足。"
     yield "已检超过 n 件时, 若从中随机抽取 n 件多半会被接收, 则接收, 否则拒收。"
-    yield "每批单独判定; 连续批按标准的转移规则改为加严或放宽检验时, 由双方另订条款。"
+    yield "每批单独判定; goldgate lot series 给出连续批按标准转移规则应采用的检验严格度, 双方据此另订条款。"
     yield "这种方案很少拒收质量处于 AQL 的批, 但接收并不证明质量达到 AQL; goldgate check 给出各质量水平的接收机会。"
 
 

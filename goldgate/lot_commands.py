@@ -93,6 +93,14 @@ def _plain(value: Any) -> str:
     return text[:12] if len(text) == 64 else text
 
 
+@lot_app.command("series")
+def series(contract: ContractOption, work: WorkOption = WORK, json_: JsonOption = False) -> int:
+    """Say what the standard's switching rules make of the lots so far, where the terms judge by AQL."""
+    from goldgate.lotseries import print_series
+
+    return print_series(contract, work, as_json=json_)
+
+
 def settle(
     contract: ContractOption,
     final: Annotated[bool, typer.Option("--final", help="Keep the statement and mark its lots settled.")] = False,

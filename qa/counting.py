@@ -7,10 +7,11 @@ from contract.acceptance import TextProfile
 from contract.inspection import AqlSampling
 from contract.terms import Terms
 from contract.verdict import CountingPlan, Outcome
-from qa.aql import plan
+from qa.aql import plan, plan_of, tighter
 from qa.conformity import Counted
 from qa.criteria import Demand, confidence
 from qa.eprocess import evidence_wanted, log_e, log_e_against
+from qa.switching import LotResult
 
 
 class Evidence(NamedTuple):
@@ -48,6 +49,23 @@ def outcome_by_plan(of: Counted, by: CountingPlan) -> Outcome:
     # whole numbers, since a tie of one half is common: hypergeometric draws of n with up to Ac nonconforming ones
     passing = sum(math.comb(of.nonconforming, k) * math.comb(conforming, by.n - k) for k in range(min(by.accept, by.n) + 1))
     return Outcome.ACCEPT if 2 * passing >= math.comb(of.checked, by.n) else Outcome.REJECT
+
+
+def result_by_plan(of: Counted, by: CountingPlan) -> LotResult:
+    """Return what the switching rules need to know of a lot that a plan decided; consent to reduced inspection is not given.
+
+    Raises:
+        ValueError: the plan asks for more items.
+    """
+    outcome = outcome_by_plan(of, by)
+    if outcome is Outcome.EXTEND:
+        raise ValueError(f"{of.checked} of {by.n} items were checked, so that the lot is not decided")
+    stricter = tighter(by.aql)
+    passes = False
+    if by.severity == "normal" and by.accept >= 2 and stricter is not None:
+        limit = plan_of(by.letter, stricter).accept  # beside an Ac of 2 or more stands no arrow: the sample is the same
+        passes = outcome_by_plan(of, by.model_copy(update={"accept": limit, "reject": limit + 1})) is Outcome.ACCEPT
+    return LotResult(outcome is Outcome.ACCEPT, by.accept, passes_tighter=passes, consent=False)
 
 
 def evidence_of(of: Counted, demand: Demand, terms: Terms, *, lot: int | None) -> Evidence:

@@ -52,6 +52,12 @@ def test_an_aql_draws_what_its_plan_says_and_tightens_after_a_rejection(make_lot
     plans = {each["name"]: each["counted"]["plan"] for each in again["criteria"]}
     assert (plans["text.accuracy"]["letter"], plans["text.accuracy"]["n"], plans["text.accuracy"]["accept"]) == ("F", 20, 1)
     verified(lot, again)
+    assert lot.cli("lot", "series", "-c", lot.cli.contract, "--work", lot.cli.work, "--json") == 0
+    (step,) = lot.cli.json()["text.accuracy"]  # the rework, handed in again, does not count
+    assert (step["inspected"], step["accepted"], step["next_inspection"]) == ("normal", False, "normal")
+    assert lot.cli("lot", "series", "-c", lot.cli.contract, "--work", lot.cli.work) == 0
+    assert "下一批应采用正常检验" in lot.cli.out
+    assert "the next lot comes under normal inspection" in lot.cli.out
 
 
 def test_an_e_process_is_looked_at_until_it_decides(make_lot: Any) -> None:
@@ -70,3 +76,5 @@ def test_an_e_process_is_looked_at_until_it_decides(make_lot: Any) -> None:
         "text.accuracy": 30,
     }
     verified(lot, second)
+    assert lot.cli("lot", "series", "-c", lot.cli.contract, "--work", lot.cli.work) == 2
+    assert "rule e_process knows no switching rules" in lot.cli.err

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.errors import TermsError
-from contract.inspection import AqlSampling, Severity
+from contract.inspection import AQLS, AqlSampling, Severity
 from contract.ruleterms import applied
 from contract.scores import Score
 from contract.tables import Kind, Task
@@ -19,9 +19,10 @@ from contract.verdict import CountingPlan, Criterion, Outcome, Verdict
 from qa.accept import judge
 from qa.bounds import clopper_pearson
 from qa.conformity import Counted, conforming_interval, counted
-from qa.counting import outcome_by_plan, plan_for
+from qa.counting import outcome_by_plan, plan_for, result_by_plan
 from qa.eprocess import log_e, log_e_against
 from qa.score import score_boxes, score_keyframes
+from qa.switching import result_of
 from qa.verifier.counts import unfounded_count
 from tests.oracles.labelsets import box, keyframe, label_set
 from tests.qa.test_accept import document, of_texts, pins, texts
@@ -131,6 +132,27 @@ def test_what_a_plan_makes_of_any_count(plan: CountingPlan, checked: int, data: 
         assert outcome is (ACCEPT if share > 0.5 else REJECT)
     if nonconforming <= plan.accept:
         assert outcome is ACCEPT
+
+
+@given(st.integers(2, 20_000), st.sampled_from(AQLS), st.sampled_from(["normal", "tightened"]), st.floats(0, 0.1), st.data())
+@settings(deadline=None)
+def test_results_for_the_switching_rules_are_those_of_the_tables(
+    lot: int, limit: float, severity: Any, share: float, data: st.DataObject
+) -> None:
+    by = plan_for(AqlSampling(limit=limit, level="II", severity=severity), lot)
+    nonconforming = min(by.n, data.draw(st.integers(0, by.accept + 2)) + int(share * 5))
+    found = result_by_plan(Counted(by.n, nonconforming), by)
+    expected = result_of(lot, nonconforming, aql=limit, level="II", inspection=severity)
+    assert (found.accepted, found.accept_number, found.consent) == (expected.accepted, expected.accept_number, False)
+    if severity == "normal":
+        assert found.passes_tighter == expected.passes_tighter
+
+
+def test_a_lot_that_is_not_decided_has_no_result() -> None:
+    by = plan_for(AqlSampling(limit=1.0, level="II", severity="normal"), 500)
+    with pytest.raises(ValueError, match="not decided"):
+        result_by_plan(Counted(49, 0), by)
+    assert not result_by_plan(Counted(20, 2), by).accepted  # 2 of 50 reject already
 
 
 def test_a_plan_for_a_lot_of_one() -> None:
