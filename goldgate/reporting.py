@@ -1,19 +1,22 @@
 """A report's folder: score, evidence, verdict, the page and its JSON twin, bound together by their digests."""
 
 import dataclasses
+from typing import Any
 
-from contract.files import json_bytes, parquet_bytes, sha256_bytes
+from contract.files import json_bytes, parquet_bytes, sha256_bytes, sha256_json
 from qa.dossier import evidence_tables
 from qa.report import ReportInput, render
 from qa.twin import twin
 
 REPORT_PAGE = "report.html"
+TWIN_CONTENT = "report.json (…)"  # all of it but its key `files`, as canonical JSON
 
 
 def report_files(document: object, report: ReportInput) -> dict[str, bytes]:
     """Return what is kept of a score, by file name; `document` is that of its figures.
 
-    The page names the digests of the score, the verdict and the evidence, and report.json those and the page's own.
+    The page names the digests of the score, the verdict, the evidence and what its twin report.json says; the twin those of
+    all files beside it, the page's own among them. So a change of any file disagrees with another.
     """
     files = {"score.json": json_bytes(document)}
     tables = evidence_tables(report.scores, labels=report.labels, gold=report.gold)
@@ -23,7 +26,16 @@ def report_files(document: object, report: ReportInput) -> dict[str, bytes]:
     if report.verdict is not None:
         files["verdict.json"] = json_bytes(report.verdict.model_dump(mode="json"))
     pinned = {name: sha256_bytes(data) for name, data in files.items()}
+    pinned[TWIN_CONTENT] = sha256_json(_content(report))
     files[REPORT_PAGE] = render(dataclasses.replace(report, files=pinned)).encode()
+    del pinned[TWIN_CONTENT]
     pinned[REPORT_PAGE] = sha256_bytes(files[REPORT_PAGE])
-    files["report.json"] = json_bytes(twin(dataclasses.replace(report, files=pinned)))
+    files["report.json"] = json_bytes(_content(report) | {"files": pinned})
     return files
+
+
+def _content(report: ReportInput) -> dict[str, Any]:
+    """Return the twin without the digests of the files: what the page can pin, since the twin pins the page."""
+    content = twin(report)
+    del content["files"]
+    return content

@@ -18,6 +18,7 @@ SCORE: Final = "score.json"
 PAGE: Final = "report.html"
 VERDICT: Final = "verdict.json"
 DOCUMENT: Final = "report.json"
+CONTENT: Final = "report.json (…)"  # on the page: the digest of all of it but its key `files`
 RECOMPUTE: Final[Mapping[str, Callable[[Path, Mapping[str, Any]], dict[str, Any]]]] = {
     "boxes": boxes,
     "sentiments": sentiments,
@@ -65,20 +66,33 @@ def _digests(folder: Path, findings: Findings) -> None:
     page = folder / PAGE
     if not page.exists():
         raise Disagreement(f"{PAGE}: the file is not there")
-    pinned = dict(_PIN.findall(page.read_text(encoding="utf-8")))
+    pinned = dict(_PIN.findall(page.read_text(encoding="utf-8", errors="replace")))
+    content = pinned.pop(CONTENT, None)
     if SCORE not in pinned:
         findings.disagreements.append(f"{PAGE}: carries no digest of {SCORE}, so that it may belong to any score")
     _pins(folder, findings, PAGE, pinned)
     named = {**pinned, PAGE: "", DOCUMENT: "", "": ""}
     if (folder / DOCUMENT).exists():
-        twin = _json(folder / DOCUMENT)["files"]
-        named |= twin
-        _pins(folder, findings, DOCUMENT, twin)
+        twin = _json(folder / DOCUMENT)
+        _compare_content({key: value for key, value in twin.items() if key != "files"}, content, findings)
+        named |= twin["files"]
+        _pins(folder, findings, DOCUMENT, twin["files"])
     else:
         findings.disagreements.append(f"{DOCUMENT}: the file is not there")
     for path in sorted(folder.glob("*.parquet")):
         if path.name not in named:
             findings.disagreements.append(f"{path.name}: neither {PAGE} nor {DOCUMENT} names it")
+
+
+def _compare_content(said: Mapping[str, Any], digest: str | None, findings: Findings) -> None:
+    """Compare the twin's content with its digest on the page: of canonical JSON, keys sorted, without spaces."""
+    text = json.dumps(said, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    if hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() == digest:
+        findings.agreed += 1
+    else:
+        findings.disagreements.append(
+            f"{DOCUMENT}: what it says is not what {PAGE} names by its SHA-256: one of the two was changed or swapped"
+        )
 
 
 def _pins(folder: Path, findings: Findings, by: str, pinned: Mapping[str, str]) -> None:

@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from contract.files import json_bytes, write_together
 from contract.labelset import LabelSet
@@ -158,6 +160,27 @@ def test_changed_counts_of_agreement_and_states_are_found(original: Path) -> Non
         findings = Findings()
         quality(original, copy, scores, findings)
         assert findings.disagreements
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_any_flipped_byte_is_found_and_its_file_named(original: Path, tmp_path: Path, data: st.DataObject) -> None:
+    """Whatever a byte is turned into, the answer is a line that names the file, and no crash."""
+    folder = tmp_path / "flipped"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(original, folder)
+    path = data.draw(st.sampled_from(sorted(folder.iterdir())))
+    content = bytearray(path.read_bytes())
+    place = data.draw(st.integers(0, len(content) - 1))
+    content[place] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(content)
+    found = verify(folder).disagreements
+    assert any(path.name in line for line in found) or _says_the_same(original / path.name, content)
+
+
+def _says_the_same(before: Path, content: bytearray) -> bool:
+    """Whether only the white space of the JSON twin differs, which is not pinned byte for byte."""
+    return before.name == "report.json" and bool(json.loads(content) == json.loads(before.read_bytes()))
 
 
 def test_a_removed_row_and_another_verdict_are_found(original: Path, tmp_path: Path) -> None:
