@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 import pyarrow as pa
 
@@ -30,6 +30,9 @@ def lot_view(stage: Stage, *, model_version: str | None = None) -> LotView:
     """Return the lot as exchange formats see it."""
     items = read_manifest(stage.lot, read_intake_receipt(stage.lot))
     return LotView(items, stage.terms.guideline, read_texts(stage.lot), model_version)
+
+
+_NOTHING: Final[tuple[LabelSet, str | None]] = (LabelSet(STATES.empty_table()), None)
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def _portion(stage: Stage, labels: LabelSet, portion: Portion) -> LabelSet:
         {"item": each.item, "kind": each.kind.value, "state": State.MISSING.value} for each in sample.items if each.blind
     ]
     part = only_items(labels, shown)
-    tables = {task: part.table(task) for task in Task if KIND_OF_TASK[task] in sample.counts and task in labels.tables}
+    tables = {task: part.table(task) for task in Task if KIND_OF_TASK[task] in sample.counts}
     return LabelSet(pa.concat_tables([part.states, pa.Table.from_pylist(unlabelled, schema=STATES)]), tables)
 
 
@@ -68,7 +71,8 @@ def export_labels(
 ) -> int:
     """Write labels of the lot, or of a sample of it, into `out` and print where."""
     chosen = exchange(format_name)
-    labels, version = _labels_of(stage, from_)
+    # Whoever makes blind gold is shown no draft, so that there need be none.
+    labels, version = _NOTHING if portion and portion.blind_only else _labels_of(stage, from_)
     if portion is not None:
         labels = _portion(stage, labels, portion)
     view = lot_view(stage, model_version=version)

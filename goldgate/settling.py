@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contract.errors import InputError, StageError
-from contract.files import json_bytes, read_json, sha256_bytes, write_once
+from contract.files import json_bytes, read_json, sha256_bytes, sha256_file, write_once
+from contract.lifeevents import Settled
 from contract.liferules import describe, workdays_after
 from contract.lifestate import Life, Phase, Standing, rules_of
 from contract.settlement import Settlement
@@ -77,9 +78,11 @@ def _account(contract: Path, work: Path, terms: Terms) -> _Account:
     stages = {name: open_stage(contract, name, work) for name in names}
     accepted: list[tuple[int, str, AcceptedLot]] = []
     unpaid: dict[str, str] = {}
+    known: dict[int, str] = {}
     for name, stage in stages.items():
         history = lotlife.history_of(stage)
         life, standing = history.life, history.life.standing
+        known |= {event.statement: event.statement_sha256 for event, _ in history.events if isinstance(event, Settled)}
         if standing is None or life.phase not in {Phase.ACCEPTED, Phase.SETTLED}:
             unpaid[name] = f"{describe(life, rules_of(terms))}, no accepting verdict stands"
             continue
@@ -93,7 +96,7 @@ def _account(contract: Path, work: Path, terms: Terms) -> _Account:
     accepted.sort(key=lambda entry: entry[:2])
     lots = tuple(lot for _, _, lot in accepted)
     new = tuple(lot.lot for lot in lots if lotlife.history_of(stages[lot.lot]).life.phase is Phase.ACCEPTED)
-    return _Account(stages, lots, new, unpaid, _paid(work / terms.contract / "settlements"))
+    return _Account(stages, lots, new, unpaid, _paid(work / terms.contract / "settlements", known))
 
 
 def _quantities(stage: Stage, standing: Standing) -> dict[Kind, Decimal]:
@@ -124,9 +127,15 @@ def late_days(life: Life, terms: Terms) -> int:
     return days
 
 
-def _paid(folder: Path) -> Decimal:
-    documents = [read_json(folder / f"{number}.json") for number in numbers(folder)]
-    return sum((Decimal(document["due"]) for document in documents), Decimal("0.00"))
+def _paid(folder: Path, known: Mapping[int, str]) -> Decimal:
+    """Return what the statements on file came to; `known` are their digests by the lots that they settled."""
+    total = Decimal("0.00")
+    for number in sorted({*numbers(folder), *known}):
+        path = folder / f"{number}.json"
+        if not path.exists() or known.get(number, sha256_file(path)) != sha256_file(path):
+            raise StageError(f"{path}: missing or changed since it was written; put back the file as it was written")
+        total += Decimal(read_json(path)["due"])
+    return total
 
 
 def _document(terms: Terms, settlement: Settlement, account: _Account, owed: Statement, *, number: int) -> dict[str, Any]:

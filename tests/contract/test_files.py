@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.errors import LabelsError, StorageError
+from contract.errors import LabelsError, StageError, StorageError
 from contract.files import (
     canonical_json,
     parquet_bytes,
@@ -20,6 +20,7 @@ from contract.files import (
     storage_errors,
     write_bytes,
     write_json,
+    write_once,
     write_parquet,
     write_together,
 )
@@ -50,6 +51,15 @@ def test_same_table_gives_same_bytes(tmp_path: Path) -> None:
     digest = write_parquet(tmp_path / "deep" / "t.parquet", whole)
     assert digest == sha256_file(tmp_path / "deep" / "t.parquet") == hashlib.sha256(parquet_bytes(whole)).hexdigest()
     assert read_parquet(tmp_path / "deep" / "t.parquet").equals(whole)
+
+
+def test_of_two_writers_one_wins(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "1.json"
+    write_once(path, b"first")
+    with pytest.raises(StageError, match="another command was quicker"):
+        write_once(path, b"second")
+    assert path.read_bytes() == b"first"
+    assert [each.name for each in path.parent.iterdir()] == ["1.json"]
 
 
 def test_write_leaves_the_old_file_or_the_new_one(tmp_path: Path) -> None:

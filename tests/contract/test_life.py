@@ -3,6 +3,7 @@
 import datetime
 import json
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract.errors import StageError
+from contract.errors import InputError, StageError
 from contract.files import sha256_json
 from contract.life import replay, step
 from contract.lifeevents import EVENT, Event
@@ -416,3 +417,24 @@ def test_what_is_no_event_is_one_sentence(tmp_path: Path, content: str) -> None:
     sorted(lot.life.iterdir())[2].write_text(content, encoding="utf-8")
     with pytest.raises(StageError, match=r"0003-sealed\.json: not an event"):
         read_history(lot, by)
+
+
+@given(st.integers(0, 7), st.floats(0, 1, exclude_max=True), st.binary(min_size=0, max_size=3))
+@settings(max_examples=80, deadline=None)
+def test_any_damage_is_one_sentence_or_none(number: int, where: float, bytes_: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        lot, by = on_disk(Path(folder))
+        life = read_history(lot, by).life
+        path = sorted(lot.life.iterdir())[number]
+        data = path.read_bytes()
+        at = int(where * len(data))
+        path.write_bytes(data[:at] + bytes_ + data[at + 1 :])
+        try:
+            found = read_history(lot, by).life
+        except InputError as error:
+            found, said = None, str(error)
+            damaged = path.name in said and "\n" not in said
+        else:
+            damaged = False
+        # White space between the fields may change and means nothing.
+        assert damaged or found == life

@@ -131,6 +131,19 @@ def test_a_file_that_fails_the_checks_goes_back_without_a_round(lot: Any) -> Non
     assert lot.status()["state"] == "checked"
 
 
+def test_gold_that_excuses_what_is_missing_completes_the_lot(lot: Any) -> None:
+    lot.hand_in(lot.folder("most", only=[*lot.texts[2:], *(row["item"] for row in lot.lines("boxes"))]))
+    assert lot.status()["state"] == "returned"
+    rows = lot.lines("sentiments")
+    for row in rows[:2]:
+        row |= {"state": "excused", "label": None, "score": None, "probabilities": None}
+    gold = lot.folder("gold")
+    (gold / "sentiments.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    lot.bring_gold(gold)
+    assert lot.status()["state"] == "checked"
+    lot.do("accept")
+
+
 def test_rework_ends_with_the_rounds_of_the_terms(make_lot: Any) -> None:
     lot = make_lot(acceptance__rework__max_rounds=1)
     lot.bring_gold(lot.right)
@@ -271,6 +284,12 @@ def test_what_is_owed_cites_verdicts(make_lot: Any) -> None:
     assert cli(*settle) == 0
     assert "验收合格 accepted: 72.00 (40 x 1.80 = 72.00" in cli.out
     assert "lot 'made' is settled" in lot.refused("import", "--format", "jsonl", "--as", "gold", lot.right)
+    (paid,) = cli.work.rglob("settlements/1.json")
+    whole = paid.read_bytes()
+    paid.write_bytes(whole.replace(b"58.66", b"0.66"))
+    assert cli(*settle) == 2
+    assert "settlements/1.json: missing or changed" in cli.err
+    paid.write_bytes(whole)
     verdict.write_text(verdict.read_text(encoding="utf-8").replace("ACCEPT", "ACCEPT "), encoding="utf-8")
     assert cli(*settle) == 2
     assert "verdicts/1.json: missing or changed" in cli.err
