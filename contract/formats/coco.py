@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from contract.errors import FormatError
 from contract.files import write_bytes
 from contract.formats.cocofile import NOT_ANNOTATED, read_coco
-from contract.formats.lotview import LotView, require_name
+from contract.formats.lotview import LotView, join_table, require_name
 from contract.labelset import LabelSet
 from contract.tables import SCHEMAS, STATES, Kind, State, Task, conform
 
@@ -92,19 +92,13 @@ def read(path: Path, lot: LotView) -> LabelSet:
     if len(set(joined)) < len(joined):
         twice = Counter(joined).most_common(1)[0][0]
         raise FormatError(f"{where}: item {twice!r} of the lot is named by two images")
-    items = pa.array(joined, pa.string())
     boxes = conform(file.labels.table(Task.BOXES), SCHEMAS[Task.BOXES])
-    item = items.take(pc.index_in(boxes["item"], value_set=pa.array(names, pa.string())).combine_chunks())
-    known = pa.array(lot.guideline.class_names, pa.string())
-    row = pc.index(pc.is_in(boxes["label"], value_set=known), False).as_py()
-    if row >= 0:
-        place = f"{where}: item {item[row].as_py()!r}"
-        require_name(boxes["label"][row].as_py(), lot.guideline.class_names, word="class", where=place)
+    boxes = join_table(boxes, Task.BOXES, dict(zip(names, joined, strict=True)), lot, where=where)
     # COCO must say what a draft leaves open: no crowd, and the box's own area.
-    columns = {name: boxes[name] for name in boxes.column_names} | {"item": item}
+    columns = {name: boxes[name] for name in boxes.column_names}
     columns["crowd"] = _where(boxes["crowd"], boxes["crowd"])
     columns["area"] = _where(pc.not_equal(boxes["area"], pc.multiply(boxes["w"], boxes["h"])), boxes["area"])
-    states = {name: file.labels.states[name] for name in STATES.names} | {"item": items}
+    states = {name: file.labels.states[name] for name in STATES.names} | {"item": pa.array(joined, pa.string())}
     table = pa.table(columns, schema=SCHEMAS[Task.BOXES])
     return LabelSet(pa.table(states, schema=STATES), {Task.BOXES: table})
 

@@ -2,10 +2,17 @@
 
 import json
 import math
+import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from contract.errors import FormatError
+from contract.formats.jsoncolumns import LONGEST, open_stream
+
+MOST_BYTES: Final = 2 << 30  # of a file that is read whole
+_BOM: Final = b"\xef\xbb\xbf"
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def _refuse(name: str) -> NoReturn:
@@ -19,9 +26,14 @@ def parse_json(data: str | bytes, *, where: str) -> Any:
         FormatError: it is cut off, is not JSON, or holds NaN or infinity.
     """
     try:
-        return json.loads(data, parse_constant=_refuse)
+        document = json.loads(data if isinstance(data, str) else data.decode(), parse_constant=_refuse)
+        if not isinstance(data, str) and _SURROGATE.search(data):
+            json.dumps(document, ensure_ascii=False).encode()  # fails on half a pair, which no table can hold
+        return document
     except UnicodeDecodeError as error:
         raise FormatError(f"{where}: not a text in UTF-8 (byte {error.start})") from error
+    except UnicodeEncodeError as error:
+        raise FormatError(f"{where}: a text holds half of a surrogate pair, which stands for no character") from error
     except json.JSONDecodeError as error:
         hint = "" if error.doc.rstrip().endswith(("}", "]")) else "; the file may be cut off"
         place = f"line {error.lineno}, column {error.colno}"
@@ -34,19 +46,46 @@ def read_json_file(path: Path) -> Any:
     """Return the JSON document at `path`.
 
     Raises:
-        FormatError: the file is absent, unreadable, cut off, or holds NaN or infinity.
+        FormatError: the file is absent, unreadable, cut off, of more than MOST_BYTES, or holds NaN or infinity.
     """
+    with open_stream(path) as stream:
+        stream.peek()  # a hole or a heap of white space is refused before it is read
     return parse_json(read_file(path), where=str(path))
+
+
+def json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of the file at `path` that are not blank, with their numbers from 1.
+
+    Only a line feed ends a line: texts may hold the other separators of str.splitlines.
+
+    Raises:
+        FormatError: the file is absent, a folder or unreadable, or a line is longer than LONGEST bytes.
+    """
+    try:
+        with path.open("rb") as file:
+            for number_of, line in enumerate(iter(lambda: file.readline(LONGEST), b""), 1):
+                if len(line) == LONGEST:
+                    raise FormatError(f"{path}: line {number_of} is longer than {LONGEST >> 20} MiB")
+                text = (line.removeprefix(_BOM) if number_of == 1 else line).strip()
+                if text:
+                    yield number_of, text
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be read ({(error.strerror or str(error)).lower()})") from error
 
 
 def read_file(path: Path) -> bytes:
     """Return the bytes at `path`, without a byte order mark.
 
     Raises:
-        FormatError: the file is absent, a folder, or unreadable.
+        FormatError: the file is absent, a folder, unreadable, or of more than MOST_BYTES.
     """
     try:
-        return path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            raise FormatError(
+                f"{path}: {size} bytes, more than the {MOST_BYTES >> 30} GiB that are read whole; split the file"
+            )
+        return path.read_bytes().removeprefix(_BOM)
     except OSError as error:
         raise FormatError(f"{path}: cannot be read ({(error.strerror or str(error)).lower()})") from error
 

@@ -19,13 +19,14 @@ import pyarrow as pa
 
 from contract.errors import FormatError
 from contract.files import write_bytes
-from contract.formats.jsonfile import entries, field, parse_json, read_file, whole
+from contract.formats.jsonfile import entries, field, json_lines, parse_json, whole
 from contract.formats.jsonfile import number as finite
-from contract.formats.lotview import LotView, require_name
+from contract.formats.lotview import LotView, join_table
 from contract.labelset import LabelSet
 from contract.tables import KIND_OF_TASK, SCHEMAS, STATES, Kind, State, Task
 from contract.words import did_you_mean
 
+_ROWS_AT_ONCE: Final = 1 << 15
 _UNSTATED: Final = frozenset({"source", "crowd", "area"})  # left out of a line where null
 _SECONDS_OF: Final = {"start_frame": "start_s", "end_frame": "end_s", "frame": "time_s"}
 _FACTS: Final = {Kind.IMAGE: ("width", "height"), Kind.TEXT: (), Kind.VIDEO: ("fps",)}
@@ -94,20 +95,7 @@ def read(path: Path, lot: LotView) -> LabelSet:
     read_set = read_jsonl(path)
     where = str(path)
     joined = {item: lot.join(item, None, where=where) for item in read_set.states["item"].to_pylist()}
-    known = {
-        Task.BOXES: ("class", lot.guideline.class_names),
-        Task.SENTIMENTS: ("sentiment", lot.guideline.sentiment_names),
-        Task.EVENTS: ("event", lot.guideline.event_names),
-    }
-    tables = {}
-    for task, table in read_set.tables.items():
-        rows = table.to_pylist()
-        for row in rows:
-            row["item"] = joined[row["item"]]
-            if task in known:
-                word, names = known[task]
-                require_name(row["label"], names, word=word, where=f"{where}: item {row['item']!r}")
-        tables[task] = pa.Table.from_pylist(rows, schema=SCHEMAS[task])
+    tables = {task: join_table(table, task, joined, lot, where=where) for task, table in read_set.tables.items()}
     states = [row | {"item": joined[row["item"]]} for row in read_set.states.to_pylist()]
     return LabelSet(pa.Table.from_pylist(states, schema=STATES), tables)
 
@@ -136,21 +124,20 @@ def _task_of(path: Path) -> Task:
     for task in Task:
         if path.name == file_name(task):
             return task
-    first = next((line for line in read_file(path).splitlines() if line.strip()), b"{}")
-    document = parse_json(first, where=f"{path}: line 1")
+    number_of, first = next(json_lines(path), (1, b"{}"))
+    document = parse_json(first, where=f"{path}: line {number_of}")
     for task in Task:
         if isinstance(document, dict) and (task.value in document or (task is Task.SENTIMENTS and "label" in document)):
             return task
-    raise FormatError(f"{path}: line 1 holds none of {', '.join(task.value for task in Task)}")
+    raise FormatError(f"{path}: line {number_of} holds none of {', '.join(task.value for task in Task)}")
 
 
-def _read_one(path: Path, task: Task) -> tuple[Task, dict[str, str], list[dict[str, Any]]]:
+def _read_one(path: Path, task: Task) -> tuple[Task, dict[str, str], pa.Table]:
+    """Read a file line by line; no more than some thousand labels at a time are objects."""
     states: dict[str, str] = {}
     rows: list[dict[str, Any]] = []
-    # Only a line feed ends a line: texts may hold the other separators of str.splitlines.
-    for index, line in enumerate(read_file(path).split(b"\n"), 1):
-        if not line.strip():
-            continue
+    tables = [SCHEMAS[task].empty_table()]
+    for index, line in json_lines(path):
         where = f"{path}: line {index}"
         document = parse_json(line, where=where)
         item = field(document, "item", where=where)
@@ -162,7 +149,11 @@ def _read_one(path: Path, task: Task) -> tuple[Task, dict[str, str], list[dict[s
         values = _values(document, task, where)
         states[item] = _state(document, bool(values), where)
         rows += [{"item": item, **_row(value, task, f"{where}: {task.value}[{at}]")} for at, value in enumerate(values)]
-    return task, states, rows
+        if len(rows) >= _ROWS_AT_ONCE:
+            tables.append(pa.Table.from_pylist(rows, schema=SCHEMAS[task]))
+            rows = []
+    tables.append(pa.Table.from_pylist(rows, schema=SCHEMAS[task]))
+    return task, states, pa.concat_tables(tables)
 
 
 def _values(document: dict[str, Any], task: Task, where: str) -> list[Any]:
@@ -219,7 +210,7 @@ def _cell(value: dict[str, Any], column: pa.Field, where: str) -> Any:
     return cell
 
 
-def _merged(parts: Sequence[tuple[Task, dict[str, str], list[dict[str, Any]]]], *, where: str) -> LabelSet:
+def _merged(parts: Sequence[tuple[Task, dict[str, str], pa.Table]], *, where: str) -> LabelSet:
     """Join the files of several tasks; an item has one state, and labels of any task make it labelled."""
     states: dict[tuple[str, str], str] = {}
     for task, found, _ in parts:
@@ -231,5 +222,4 @@ def _merged(parts: Sequence[tuple[Task, dict[str, str], list[dict[str, Any]]]], 
             elif earlier != state:
                 raise FormatError(f"{where}: item {item!r} is {earlier} in one file and {state} in another")
     rows = [{"item": item, "kind": kind, "state": state} for (item, kind), state in states.items()]
-    tables = {task: pa.Table.from_pylist(values, schema=SCHEMAS[task]) for task, _, values in parts}
-    return LabelSet(pa.Table.from_pylist(rows, schema=STATES), tables)
+    return LabelSet(pa.Table.from_pylist(rows, schema=STATES), {task: table for task, _, table in parts})

@@ -7,10 +7,13 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from contract.errors import FormatError
 from contract.guideline import Guideline
+from contract.tables import SCHEMAS, Task
+from contract.textcodes import codes_of
 from contract.words import did_you_mean
 
 
@@ -79,3 +82,29 @@ def require_name(name: Any, known: tuple[str, ...], *, word: str, where: str) ->
     if name not in known:
         raise FormatError(f"{where}: {word} {name!r} is not in the guideline{did_you_mean(str(name), known)}")
     return str(name)
+
+
+def join_table(table: pa.Table, task: Task, items: Mapping[str, str], lot: LotView, *, where: str) -> pa.Table:
+    """Return `table` with the lot's items in place of an outside file's names, and its labels checked.
+
+    Args:
+        table: of `task`; each of its items is a key of `items`.
+        task: which labels.
+        items: the file's name of an item -> the lot's item.
+        lot: the guideline.
+        where: the file, for the message.
+
+    Raises:
+        FormatError: a class, sentiment or event is not the guideline's.
+    """
+    at = codes_of(table["item"], pa.array(items.keys(), pa.string()))
+    item = pa.array(items.values(), pa.string()).take(pa.array(at))
+    word, known = {
+        Task.BOXES: ("class", lot.guideline.class_names),
+        Task.SENTIMENTS: ("sentiment", lot.guideline.sentiment_names),
+        Task.EVENTS: ("event", lot.guideline.event_names),
+    }.get(task, ("", ()))
+    if word:
+        for row in np.flatnonzero(codes_of(table["label"], pa.array(known, pa.string())) < 0)[:1].tolist():
+            require_name(table["label"][row].as_py(), known, word=word, where=f"{where}: item {item[row].as_py()!r}")
+    return table.set_column(table.column_names.index("item"), SCHEMAS[task].field("item"), item)
