@@ -159,8 +159,15 @@ def read_parquet(path: Path, *, coded: Sequence[str] = ()) -> pa.Table:
         LabelsError: the file is absent or is not Parquet.
     """
     try:
-        return pq.read_table(path, partitioning=None, read_dictionary=list(coded) or None)
+        table = pq.read_table(path, partitioning=None, read_dictionary=list(coded) or None)
+        table.validate(full=True)  # of a damaged file also texts that are not UTF-8, which fail only when they are looked at
+        return table
     except FileNotFoundError as error:
         raise LabelsError(f"{path}: no such file") from error
-    except (pa.ArrowInvalid, OSError) as error:
-        raise LabelsError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from error
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise LabelsError(f"{path}: not a readable Parquet file ({first_line(error)})") from error
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what a library says of an error, which may be many or none."""
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -8,7 +8,7 @@ from typing import Final
 import pyarrow as pa
 
 from contract.errors import LabelsError
-from contract.files import read_parquet, write_parquet
+from contract.files import first_line, read_parquet, write_parquet
 from contract.tables import SCHEMAS, STATES, Task, conform, empty, text_columns
 
 _STATES_FILE: Final = "items.parquet"
@@ -66,5 +66,5 @@ def _read(path: Path, schema: pa.Schema, *, coded: bool = False) -> pa.Table:
         return conform(read_parquet(path, coded=text_columns(schema) if coded else ()), schema, coded=coded)
     except KeyError as error:
         raise LabelsError(f"{path}: column {error.args[0]!r} is absent") from error
-    except pa.ArrowInvalid as error:
-        raise LabelsError(f"{path}: {error}") from error
+    except pa.ArrowException as error:
+        raise LabelsError(f"{path}: {first_line(error)}") from error

@@ -283,7 +283,8 @@ def _not(values: pa.ChunkedArray | pa.Array) -> Mask:
 
 def _floats(table: pa.Table, name: str) -> Floats:
     """Return a column as float64; null is NaN, which no comparison finds wrong."""
-    return np.asarray(pc.cast(table[name], pa.float64()).to_numpy(), dtype=np.float64)
+    # Unsafe: frames beyond 2 ** 53 are rounded, which is near enough to find them beyond any video's end.
+    return np.asarray(pc.cast(table[name], pa.float64(), safe=False).to_numpy(), dtype=np.float64)
 
 
 def _taken(items: pa.Table, name: str, at: pa.ChunkedArray) -> Floats:

@@ -188,7 +188,7 @@ def _answer(task: Mapping[str, Any], where: str, predictions: bool) -> tuple[Sta
     if guesses and isinstance(guesses[-1], dict):
         return (State.LABELLED if guesses[-1].get("result") else State.EMPTY), guesses[-1], None
     told = task["data"].get("state")
-    return (State(told) if told in {"excused", "missing", "rejected"} else None), {}, None
+    return (State(told) if told in ("excused", "missing", "rejected") else None), {}, None
 
 
 def _annotator(annotation: Mapping[str, Any]) -> str:

@@ -110,7 +110,7 @@ def read_region(
             common | {"label": name, "probabilities": kept},
         )
     else:
-        task = _TASK_OF_CONTROL.get(entry.get("from_name"), Task.EVENTS)
+        task = _TASK_OF_CONTROL.get(str(entry.get("from_name")), Task.EVENTS)
         known = {Task.SHOTS: TRANSITIONS, Task.KEYFRAMES: (KEYFRAME,), Task.EVENTS: guideline.event_names}[task]
         require_name(name, known, word={Task.SHOTS: "transition", Task.EVENTS: "event"}.get(task, "label"), where=where)
         for span in entries(field(value, "ranges", where=where), name="ranges", where=where):

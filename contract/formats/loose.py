@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contract.errors import FormatError
-from contract.files import read_parquet, sha256_bytes
+from contract.files import first_line, read_parquet, sha256_bytes
 from contract.formats.cocofile import CocoFile, is_results, read_coco, read_results
 from contract.formats.jsonfile import read_file
 from contract.formats.jsonl import file_name, read_jsonl
@@ -119,8 +119,8 @@ def _read_table(path: Path, task: Task) -> LabelSet:
         table = conform(table, SCHEMAS[task], coded=True)
     except KeyError as error:
         raise FormatError(f"{path}: column {error.args[0]!r} of {task.value} is absent") from error
-    except pa.ArrowInvalid as error:
-        raise FormatError(f"{path}: not a table of {task.value} ({str(error).splitlines()[0]})") from error
+    except pa.ArrowException as error:
+        raise FormatError(f"{path}: not a table of {task.value} ({first_line(error)})") from error
     items = pc.unique(table["item"]).to_pylist()
     return LabelSet(_states(dict.fromkeys(items, State.LABELLED), KIND_OF_TASK[task]), {task: table})
 
