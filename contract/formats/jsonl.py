@@ -117,6 +117,8 @@ def read_jsonl(path: Path, task: Task | None = None) -> LabelSet:
             wanted = file_name(task) if task else ", ".join(file_name(each) for each in Task)
             raise FormatError(f"{path}: the folder has no {wanted}")
         return _merged([_read_one(file, found) for found, file in paths.items()], where=str(path))
+    if path.exists() and not path.stat().st_size:
+        raise FormatError(f"{path}: the file is empty")
     return _merged([_read_one(path, task or _task_of(path))], where=str(path))
 
 
