@@ -1,4 +1,4 @@
-"""Best one-to-one choices over sparse edges, as compiled loops: components first, then shortest augmenting paths.
+"""Best one-to-one choices over sparse edges, component by component, as compiled loops: shortest augmenting paths.
 
 The solver is that of Jonker and Volgenant 1987 in the row-by-row form of Crouse 2016, over edge lists instead of a
 full matrix: every row has a private way out (to stay single) which costs more than any gain in quality could be worth,
@@ -19,6 +19,15 @@ Floats = NDArray[np.float64]
 
 STEPS: Final = 1 << 40
 _FAR: Final = np.iinfo(np.int64).max
+_FULL: Final = 8  # a component with a pair in so many is solved as a table: faster, and no larger than the edges by much
+
+
+class Candidates(NamedTuple):
+    """Edges: left element, right element, and quality from 0 to 1; none occurs twice."""
+
+    left: Indices
+    right: Indices
+    quality: Floats
 
 
 class _Edges(NamedTuple):
@@ -51,82 +60,20 @@ class _Front(NamedTuple):
 
 
 @compiled
-def choose_best(left: Indices, right: Indices, quality: Floats) -> Mask:
-    """Return which edges are chosen: most pairs, then the greatest sum of quality.
+def choose_best(edges: Candidates, members: Indices, starts: Indices, chosen: Mask) -> None:
+    """Mark in `chosen` the best of the edges `members`, component by component: most pairs, then the best sum of quality.
 
     Args:
-        left: left element of each edge; edges are sorted by (left, right), and none occurs twice.
-        right: right element of each edge.
-        quality: of each edge, from 0 to 1.
+        edges: all of them.
+        members: numbers of edges, one component after the other, in each by (left, right).
+        starts: where each component begins in `members`, and the end of the last.
+        chosen: of each edge.
     """
-    edges = left.size
-    chosen = np.zeros(edges, dtype=np.bool_)
-    if edges == 0:
-        return chosen
-    lefts, rights = left.max() + 1, right.max() + 1
-    degree = np.zeros(lefts + rights, dtype=np.int64)
-    for edge in range(edges):
-        degree[left[edge]] += 1
-        degree[lefts + right[edge]] += 1
-    contested = np.empty(edges, dtype=np.int64)
-    count = 0
-    for edge in range(edges):
-        if degree[left[edge]] == 1 and degree[lefts + right[edge]] == 1:
-            chosen[edge] = True
-        else:
-            contested[count] = edge
-            count += 1
-    members, starts = _components(left, right, contested[:count], lefts, rights)
-    place = np.zeros(max(lefts, rights), dtype=np.int64)
+    if members.size == 0:
+        return
+    place = np.zeros(max(edges.left.max(), edges.right.max()) + 1, dtype=np.int64)
     for component in range(starts.size - 1):
-        own = members[starts[component] : starts[component + 1]]
-        _solve(left[own], right[own], quality[own], own, place, chosen)
-    return chosen
-
-
-@compiled
-def choose_in_order(left: Indices, right: Indices, order: Indices) -> Mask:
-    """Return which edges are chosen when each of `order` is taken whose elements are both still free."""
-    chosen = np.zeros(left.size, dtype=np.bool_)
-    if left.size == 0:
-        return chosen
-    left_taken = np.zeros(left.max() + 1, dtype=np.bool_)
-    right_taken = np.zeros(right.max() + 1, dtype=np.bool_)
-    for edge in order:
-        if not left_taken[left[edge]] and not right_taken[right[edge]]:
-            left_taken[left[edge]] = True
-            right_taken[right[edge]] = True
-            chosen[edge] = True
-    return chosen
-
-
-@compiled
-def _root(parent: Indices, node: int) -> int:
-    while parent[node] != node:
-        parent[node] = parent[parent[node]]
-        node = parent[node]
-    return node
-
-
-@compiled
-def _components(left: Indices, right: Indices, edges: Indices, lefts: int, rights: int) -> tuple[Indices, Indices]:
-    """Return `edges` component by component, in their order within each, and where each component starts."""
-    parent = np.arange(lefts + rights)
-    for edge in edges:
-        one, other = _root(parent, left[edge]), _root(parent, lefts + right[edge])
-        if one != other:
-            parent[max(one, other)] = min(one, other)
-    number = np.full(lefts + rights, -1, dtype=np.int64)
-    component = np.empty(edges.size, dtype=np.int64)
-    found = 0
-    for index in range(edges.size):
-        root = _root(parent, left[edges[index]])
-        if number[root] < 0:
-            number[root] = found
-            found += 1
-        component[index] = number[root]
-    starts, order = _by_group(component, found)
-    return edges[order], starts
+        _solve(edges, members[starts[component] : starts[component + 1]], place, chosen)
 
 
 @compiled
@@ -155,10 +102,10 @@ def _numbered(values: Indices, place: Indices) -> tuple[Indices, int]:
 
 
 @compiled
-def _solve(left: Indices, right: Indices, quality: Floats, own: Indices, place: Indices, chosen: Mask) -> None:
+def _solve(all_edges: Candidates, own: Indices, place: Indices, chosen: Mask) -> None:
     """Mark in `chosen` which of the edges `own`, which make one component, are taken."""
-    rows, row_count = _numbered(left, place)
-    columns, column_count = _numbered(right, place)
+    rows, row_count = _numbered(all_edges.left[own], place)
+    columns, column_count = _numbered(all_edges.right[own], place)
     if row_count > column_count:  # a row more than there are columns would search all of the component in vain
         rows, columns, row_count, column_count = columns, rows, column_count, row_count
     starts, order = _by_group(rows, row_count)
@@ -167,8 +114,12 @@ def _solve(left: Indices, right: Indices, quality: Floats, own: Indices, place: 
         steps //= 2
     cost = np.empty(order.size, dtype=np.int64)
     for index in range(order.size):
-        cost[index] = steps - np.int64(np.rint(quality[order[index]] * steps))
-    taken = _cheapest(_Edges(starts, columns[order], cost, (2 * row_count + 2) * steps), column_count)
+        cost[index] = steps - round(all_edges.quality[own[order[index]]] * steps)
+    edges = _Edges(starts, columns[order], cost, (2 * row_count + 2) * steps)
+    if _FULL * order.size >= row_count * column_count:
+        taken = _cheapest_of_table(edges, column_count)
+    else:
+        taken = _cheapest(edges, column_count)
     for row in range(row_count):
         if taken[row] >= 0:
             chosen[own[order[taken[row]]]] = True
@@ -318,3 +269,100 @@ def _turn(edges: _Edges, prices: _Prices, front: _Front, source: int, end: int) 
         prices.row[end] = row
         end = edges.column[prices.edge[row]] if row != source else -1
         prices.edge[row] = edge
+
+
+class _Table(NamedTuple):
+    """All costs, rows by columns; the prices and the matching so far; and what a search has reached, by column."""
+
+    cost: NDArray[np.int64]
+    row_price: Indices
+    column_price: Indices
+    column: Indices  # taken by the row
+    row: Indices  # that took the column
+    distance: Indices
+    via: Indices  # the row that leads there
+    done: Mask
+
+
+@compiled
+def _cheapest_of_table(edges: _Edges, columns: int) -> Indices:
+    """Return what `_cheapest` returns. A pair that is no edge costs as much as staying single: every row takes a column."""
+    rows = edges.starts.size - 1
+    cost = np.full((rows, columns), edges.alone, dtype=np.int64)
+    for row in range(rows):
+        own = slice(edges.starts[row], edges.starts[row + 1])
+        cost[row][edges.column[own]] = edges.cost[own]
+    table = _Table(
+        cost,
+        np.empty(rows, dtype=np.int64),
+        np.zeros(columns, dtype=np.int64),
+        np.full(rows, -1, dtype=np.int64),
+        np.full(columns, -1, dtype=np.int64),
+        np.empty(columns, dtype=np.int64),
+        np.empty(columns, dtype=np.int64),
+        np.empty(columns, dtype=np.bool_),
+    )
+    for row in range(rows):
+        _take_cheapest(table, row)
+    for row in range(rows):
+        if table.column[row] < 0:
+            _match_row(table, row)
+    taken = np.full(rows, -1, dtype=np.int64)
+    for row in range(rows):
+        for edge in range(edges.starts[row], edges.starts[row + 1]):
+            if edges.column[edge] == table.column[row]:
+                taken[row] = edge
+    return taken
+
+
+@compiled
+def _take_cheapest(table: _Table, row: int) -> None:
+    """Price a row at its cheapest column, and take one such column that is free."""
+    cost = table.cost[row]
+    table.row_price[row] = cost.min()
+    for column in range(cost.size):
+        if cost[column] == table.row_price[row] and table.row[column] < 0:
+            table.column[row], table.row[column] = column, row
+            break
+
+
+@compiled
+def _match_row(table: _Table, source: int) -> None:
+    """Take a column for `source`, along the shortest way to one that is free."""
+    table.distance[:] = _FAR
+    table.done[:] = False
+    reached, row, nearest = 0, source, -1
+    while row >= 0:
+        nearest = _nearest(table, row, reached)
+        reached = table.distance[nearest]
+        table.done[nearest] = True
+        row = table.row[nearest]
+    for column in range(table.done.size):
+        if table.done[column]:
+            table.column_price[column] += table.distance[column] - reached
+            if table.row[column] >= 0:
+                table.row_price[table.row[column]] += reached - table.distance[column]
+    table.row_price[source] += reached
+    while nearest >= 0:
+        row = table.via[nearest]
+        table.row[nearest] = row
+        before = table.column[row]  # none of the source
+        table.column[row] = nearest
+        nearest = before
+
+
+@compiled
+def _nearest(table: _Table, row: int, reached: int) -> int:
+    """Go on from `row`, and return the nearest column that is not done yet; of equals, one that is free."""
+    cost, offset = table.cost[row], reached - table.row_price[row]
+    nearest, shortest = -1, _FAR
+    for column in range(cost.size):
+        if table.done[column]:
+            continue
+        through = offset + cost[column] - table.column_price[column]
+        if through < table.distance[column]:
+            table.distance[column] = through
+            table.via[column] = row
+        if table.distance[column] < shortest or (table.distance[column] == shortest and table.row[column] < 0):
+            nearest, shortest = column, table.distance[column]
+    return nearest

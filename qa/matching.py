@@ -7,7 +7,8 @@ components; nearly all of them are single pairs and need no solver.
 import numpy as np
 from numpy.typing import NDArray
 
-from qa.assignment import choose_best, choose_in_order
+from qa.assignment import Candidates, choose_best
+from qa.components import choose_in_order, components
 
 Indices = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -49,8 +50,14 @@ def assign(left: Indices, right: Indices, quality: NDArray[np.float64]) -> Mask:
         Which edges are chosen.
     """
     order = _in_order(left, right)
+    edges = Candidates(left[order], right[order], quality[order])
+    component = components(edges.left, edges.right)
+    best = component < 0  # pairs that nothing contests
+    contested = np.flatnonzero(~best)
+    members = contested[np.argsort(component[contested], kind="stable")]
+    choose_best(edges, members, np.append(0, np.cumsum(np.bincount(component[members]))), best)
     chosen = np.empty(left.size, dtype=np.bool_)
-    chosen[order] = choose_best(left[order], right[order], quality[order])
+    chosen[order] = best
     return chosen
 
 

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from qa.assignment import choose_in_order
 from qa.bands import Points, Spans, match_in_order, overlapping_spans
+from qa.components import choose_in_order
 from qa.iou import TIE
 from qa.matching import Indices, assign
 

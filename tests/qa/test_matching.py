@@ -1,6 +1,7 @@
 from random import Random
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -62,6 +63,18 @@ def test_assign_is_as_good_as_scipys_solver(seed: int, lefts: int, rights: int, 
     chosen, plain = assign(left, right, quality), plainboxes.assign(left, right, quality)
     assert chosen.sum() == plain.sum() == np.unique(left[chosen]).size == np.unique(right[chosen]).size
     assert np.isclose(quality[chosen].sum(), quality[plain].sum(), rtol=0, atol=lefts * 2.0**-40)
+
+
+@pytest.mark.parametrize("share", [0.015, 0.04, 0.1, 0.3, 1])  # by edge lists, then as a table
+@pytest.mark.parametrize("steps", [0, 3])
+@pytest.mark.parametrize("rights", [110, 150])
+def test_either_solver_is_as_good_as_scipys_on_large_components(share: float, steps: int, rights: int) -> None:
+    generator = np.random.default_rng(7)
+    left, right = np.nonzero(generator.random((130, rights)) < share)
+    quality = generator.integers(0, steps + 1, left.size) / steps if steps else generator.random(left.size)
+    chosen, plain = assign(left, right, quality), plainboxes.assign(left, right, quality)
+    assert chosen.sum() == plain.sum() == np.unique(left[chosen]).size == np.unique(right[chosen]).size
+    assert quality[chosen].sum() == pytest.approx(quality[plain].sum(), rel=0, abs=130 * 2.0**-40)
 
 
 def test_a_pair_more_outweighs_every_quality() -> None:
