@@ -31,7 +31,7 @@ from qa.operating import (
     limits_allow,
     point_curve,
 )
-from qa.plans import wrong_share_accepted
+from qa.plans import chance_within, wrong_share_accepted
 
 _POINTS: Final = 121
 _EVERY_CLASS: Final = "*"
@@ -110,9 +110,10 @@ def _with_rework(terms: Terms) -> list[Chances]:
     tightened = rework.severity_after_reject == "tightened"
     later = chances_of(terms, severity="tightened") if tightened and first != "tightened" else found
     again = [after.final.at(each.client_at)[0] for each, after in zip(found, later, strict=True)]
+    reworked = [chance_within(rework.max_rounds, chance) for chance in again]
     return [
-        replace(each, repeated_client_risk=1 - (1 - each.client_risk) * (1 - chance) ** rework.max_rounds)
-        for each, chance in zip(found, again, strict=True)
+        replace(each, repeated_client_risk=1 - (1 - each.client_risk) * (1 - chance))
+        for each, chance in zip(found, reworked, strict=True)
     ]
 
 
