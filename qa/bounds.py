@@ -14,6 +14,7 @@ from scipy import optimize, special, stats
 Sides = Literal["one", "two"]
 Limits = tuple[float, float]
 
+_TIE = 1e-9
 BOOTSTRAP_RESAMPLES = 10_000
 BOOTSTRAP_SEED = 20250101
 
@@ -82,7 +83,8 @@ def finite_lot(correct: int, n: int, *, lot: int, confidence: float) -> tuple[in
     """Exact one-sided limits of the number of correct items in a lot of which `n` were drawn.
 
     The lower limit is the smallest M with P(X >= correct | M) > 1 - confidence, X hypergeometric;
-    the upper one the largest M with P(X <= correct | M) > 1 - confidence.
+    the upper one the largest M with P(X <= correct | M) > 1 - confidence. A probability of just 1 - confidence,
+    which small lots often have, is not above it, however it is rounded.
 
     Raises:
         ValueError: the sample is larger than the lot, or the counts are no share.
@@ -90,7 +92,7 @@ def finite_lot(correct: int, n: int, *, lot: int, confidence: float) -> tuple[in
     _check_counts(correct, n)
     if n > lot:
         raise ValueError(f"a sample of {n} cannot come from a lot of {lot}")
-    alpha = 1 - confidence
+    alpha = 1 - confidence + _TIE
     lowest, highest = correct, lot - (n - correct)  # what the sample itself rules in
     low, high = lowest, highest
     while low < high:

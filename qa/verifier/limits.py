@@ -89,9 +89,10 @@ def lot_limits(correct: int, n: int, lot: int, confidence: float) -> tuple[int, 
             low, high = (low, middle) if holds(middle) else (middle + 1, high)
         return low
 
-    lower = correct + smallest(lambda more: chance(correct + more, correct, n) > 1 - confidence)
+    alpha = 1 - confidence + 1e-9  # a probability of just alpha is not above it, however it is rounded
+    lower = correct + smallest(lambda more: chance(correct + more, correct, n) > alpha)
     most = lot - (n - correct)
-    return lower, most - smallest(lambda less: chance(most - less, 0, correct) > 1 - confidence)
+    return lower, most - smallest(lambda less: chance(most - less, 0, correct) > alpha)
 
 
 def _ways(n: int, k: int) -> float:

@@ -1,3 +1,6 @@
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -18,6 +21,7 @@ from qa.bounds import (
     ratio,
     wilson,
 )
+from qa.verifier.limits import lot_limits
 
 TWO_SIDED = {
     (0, 10): ((0, 0.308497), (0, 0.277533), (0.000048, 0.217196)),
@@ -118,9 +122,21 @@ def test_finite_lot_limits_equal_a_plain_search(sizes: tuple[int, int], data: st
     lot, n = sizes
     correct = data.draw(st.integers(0, n))
     possible = range(correct, lot - (n - correct) + 1)
-    lower = min(m for m in possible if stats.hypergeom.sf(correct - 1, lot, m, n) > 0.05)
-    upper = max(m for m in possible if stats.hypergeom.cdf(correct, lot, m, n) > 0.05)
+
+    def ways(good: int, counts: range) -> Fraction:
+        drawn = sum(math.comb(good, k) * math.comb(lot - good, n - k) for k in counts)
+        return Fraction(drawn, math.comb(lot, n))
+
+    lower = min(m for m in possible if ways(m, range(correct, n + 1)) > Fraction(1, 20))
+    upper = max(m for m in possible if ways(m, range(correct + 1)) > Fraction(1, 20))
     assert finite_lot(correct, n, lot=lot, confidence=0.95) == (lower, upper)
+    assert lot_limits(correct, n, lot, 0.95) == (lower, upper)
+
+
+def test_a_probability_of_just_alpha_is_not_above_it() -> None:
+    # one of 40, and wrong: with 38 right ones its probability is 2 / 40
+    assert finite_lot(0, 1, lot=40, confidence=0.95) == lot_limits(0, 1, 40, 0.95) == (0, 37)
+    assert finite_lot(0, 1, lot=40, confidence=0.9) == lot_limits(0, 1, 40, 0.9) == (0, 35)
 
 
 def test_a_sample_beyond_the_lot_is_refused() -> None:
