@@ -156,6 +156,38 @@ def test_ratio_and_korn_graubard_of_the_published_case() -> None:
     assert clopper_pearson(148, 168, confidence=0.95)[0] == pytest.approx(0.831727, abs=1e-6)
 
 
+def test_naive_and_jackknife_errors_of_the_published_case() -> None:
+    of = clustered()
+    assert of.variance is not None
+    naive = of.share * (1 - of.share) / TOTAL.sum()
+    assert naive**0.5 == pytest.approx(0.024985, abs=1e-6)
+    assert of.variance / naive == pytest.approx(2.3158, abs=5e-5)
+    without = (GOOD.sum() - GOOD) / (TOTAL.sum() - TOTAL)
+    jackknife = (GOOD.size - 1) / GOOD.size * ((without - without.mean()) ** 2).sum()
+    assert jackknife**0.5 == pytest.approx(0.038334, abs=1e-6)
+    shrunk = (stats.t.ppf(0.95, TOTAL.sum() - 1) / stats.t.ppf(0.95, GOOD.size - 1)) ** 2
+    effective = of.share * (1 - of.share) / of.variance * shrunk
+    assert effective == pytest.approx(66.3804, abs=1e-4)
+    right = of.share * effective
+    assert stats.beta.ppf(0.05, right, effective - right + 1) == pytest.approx(0.794781, abs=1e-6)
+
+
+def test_clustered_errors_are_accepted_as_seldom_as_is_said() -> None:
+    # at the threshold itself, 100 images of 8 boxes with an intraclass correlation of .2: the notes' finding 4
+    generator = np.random.default_rng(4)
+    accepted = {"korn_graubard": 0, "naive": 0}
+    for _ in range(1500):
+        good = generator.binomial(8, generator.beta(3.6, 0.4, size=100))
+        of = ratio(good, np.full(100, 8), sampled=100)
+        assert of is not None
+        limits = korn_graubard(of, confidence=0.95)
+        assert limits is not None
+        accepted["korn_graubard"] += limits[0] >= 0.9
+        accepted["naive"] += clopper_pearson(int(good.sum()), 800, confidence=0.95)[0] >= 0.9
+    assert accepted["korn_graubard"] / 1500 == pytest.approx(0.051, abs=0.018)
+    assert accepted["naive"] / 1500 == pytest.approx(0.150, abs=0.03)
+
+
 def test_cluster_bootstrap_of_the_published_case() -> None:
     of = clustered()
     shares = bootstrap_shares(of, resamples=200_000, seed=20250101)
