@@ -3,6 +3,7 @@
     open -> sealed -> checked (or returned) -> sampled -> gold_check -> accepted, rejected or extended
     extended -> (sample extended, more gold) -> verdict     rejected -> sealed: rework k of K, with a fresh sample
     accepted, rejected, extended -> disputed -> verdict     accepted -> settled
+    where nothing was drawn on record: gold_check, extended, accepted -> sealed
 
 What does not follow is refused in one sentence. A verdict on an earlier submission, or one reached again after the lot was
 accepted or rejected, is kept on record and moves nothing: only a dispute changes the verdict that stands.

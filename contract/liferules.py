@@ -14,6 +14,9 @@ def describe(life: Life, rules: Rules) -> str:
 
 
 _MAY_SEAL: Final = frozenset({Phase.OPEN, Phase.SEALED, Phase.RETURNED, Phase.CHECKED, Phase.REJECTED})
+# Where nothing was drawn and nobody has committed, no sample can leak: a newer submission may take the place of one that
+# was scored, or even accepted, and has to be judged itself.
+_MAY_REPLACE: Final = frozenset({Phase.GOLD_CHECK, Phase.EXTENDED, Phase.ACCEPTED})
 _PHASES: Final = MappingProxyType(
     {
         "committed": frozenset({Phase.OPEN, Phase.RETURNED, Phase.REJECTED}),
@@ -57,7 +60,8 @@ def refusal(lot: str, life: Life, rules: Rules, why: str) -> str:
 
 def blocked(kind: str, life: Life, rules: Rules, *, at: datetime.datetime | None = None) -> str | None:
     """Return why no event of `kind` may follow, or None; `at` is when, where time matters."""
-    if life.phase not in _PHASES[kind]:
+    replaces = kind in ("sealed", "returned") and life.phase in _MAY_REPLACE and not (life.draws or life.commitments)
+    if life.phase not in _PHASES[kind] and not replaces:
         return f"{_WORDS.get(kind, 'that step')} does not follow"
     exhausted = life.phase is Phase.REJECTED and life.round >= rules.max_rounds
     if kind in ("committed", "sealed", "returned") and exhausted:

@@ -246,6 +246,14 @@ def test_other_verdicts_are_kept_and_move_nothing() -> None:
     assert story.judge("REJECT").phase is Phase.DISPUTED
 
 
+def test_without_a_draw_a_newer_submission_takes_the_place_of_a_scored_one() -> None:
+    story = Story().seal().gold().seal().gold().judge("ACCEPT").seal()
+    assert (story.phase, story.life.round, story.life.standing) == (Phase.CHECKED, 0, None)
+    assert story.judge("REJECT").phase is Phase.REJECTED
+    refused(drawn().gold().judge("ACCEPT").seal, "accepted", "does not follow")
+    refused(Story().seal().gold().judge("ACCEPT").settle().seal, "settled", "does not follow")
+
+
 def test_disputes_end_with_their_working_days() -> None:
     story = Story(dispute_workdays=5).gold().seal().judge("REJECT")
     story.at = NOON + datetime.timedelta(days=7)
@@ -271,13 +279,18 @@ def test_working_days_follow_the_calendar_of_the_terms() -> None:
     assert workdays_after(deadline, friday, 2) == datetime.date(2030, 1, 8)
 
 
+MAY_SEAL = (Phase.OPEN, Phase.RETURNED, Phase.CHECKED, Phase.REJECTED)
+MAY_REPLACE = (Phase.GOLD_CHECK, Phase.EXTENDED, Phase.ACCEPTED)  # only where nothing was drawn
+
+
 # The machine once more, as a plain table: (phase, step) -> phases that may come of it.
 AFTER: dict[tuple[Phase, str], set[Phase]] = {
     **{(Phase.OPEN, step): {Phase.OPEN} for step in ("client", "vendor", "turn_back", "gold")},
     **{(Phase.RETURNED, step): {Phase.RETURNED} for step in ("client", "vendor", "turn_back", "gold")},
     **{(Phase.REJECTED, step): {Phase.REJECTED} for step in ("client", "vendor", "turn_back", "gold", "judge", "old")},
-    **{(phase, "seal"): {Phase.CHECKED} for phase in (Phase.OPEN, Phase.RETURNED, Phase.CHECKED, Phase.REJECTED)},
-    **{(phase, "half"): {Phase.RETURNED} for phase in (Phase.OPEN, Phase.RETURNED, Phase.CHECKED, Phase.REJECTED)},
+    **{(phase, "seal"): {Phase.CHECKED} for phase in (*MAY_SEAL, *MAY_REPLACE)},
+    **{(phase, "half"): {Phase.RETURNED} for phase in (*MAY_SEAL, *MAY_REPLACE)},
+    **{(phase, "turn_back"): {phase} for phase in MAY_REPLACE},
     (Phase.RETURNED, "judge"): {Phase.RETURNED, Phase.REJECTED, Phase.ACCEPTED},
     (Phase.CHECKED, "turn_back"): {Phase.CHECKED},
     **{(phase, "gold"): {Phase.GOLD_CHECK} for phase in (Phase.CHECKED, Phase.SAMPLED, Phase.GOLD_CHECK, Phase.EXTENDED)},
@@ -345,6 +358,9 @@ def test_any_sequence_keeps_to_the_table_and_replays(steps: list[tuple[str, str]
             continue
         if name == "old" and before.submission == 1:
             continue  # the first submission is the present one
+        if name in ("seal", "half") and before.phase in MAY_REPLACE:
+            assert not before.draws
+            assert not before.commitments
         carried = {Phase.SAMPLED} if name == "seal" and not fresh else set()
         assert story.phase in AFTER[before.phase, name] | carried, (before.phase, name)
     life = story.life
