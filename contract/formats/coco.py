@@ -5,12 +5,14 @@ in pixels, kept as the float64 that stands in the file, so that scores come out 
 Categories are joined by name and images by file name or hash, never by id.
 """
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,6 +22,7 @@ from contract.formats.cocofile import NOT_ANNOTATED, read_coco
 from contract.formats.lotview import LotView, join_table, require_name
 from contract.labelset import LabelSet
 from contract.tables import SCHEMAS, STATES, Kind, State, Task, conform
+from contract.textcodes import codes_of
 
 FILE_NAME: Final = "instances.json"
 
@@ -36,7 +39,7 @@ def write(folder: Path, labels: LabelSet, lot: LotView) -> list[Path]:
     states = [row for row in labels.states.to_pylist() if row["kind"] == Kind.IMAGE.value]
     annotated = [row["item"] for row in states if row["state"] in {State.LABELLED.value, State.EMPTY.value}]
     ids = {item: number for number, item in enumerate(annotated, 1)}
-    document = {
+    document: dict[str, Any] = {
         "info": {"description": "goldgate", "version": lot.guideline.version, "guideline_sha256": lot.guideline.sha256},
         "licenses": [],
         "images": [_image(lot, item, number) for item, number in ids.items()],
@@ -46,9 +49,14 @@ def write(folder: Path, labels: LabelSet, lot: LotView) -> list[Path]:
         ],
         NOT_ANNOTATED: [{"file_name": row["item"], "state": row["state"]} for row in states if row["item"] not in ids],
     }
+    members = (f"{_json(key)}: {value if isinstance(value, str) else _json(value)}" for key, value in document.items())
     path = folder / FILE_NAME
-    write_bytes(path, json.dumps(document, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+    write_bytes(path, f"{{{', '.join(members)}}}\n".encode())
     return [path]
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def _image(lot: LotView, item: str, number: int) -> dict[str, Any]:
@@ -58,23 +66,47 @@ def _image(lot: LotView, item: str, number: int) -> dict[str, Any]:
     return {"id": number, "file_name": item, "width": row["width"], "height": row["height"], "sha256": row["sha256"]}
 
 
-def _annotations(boxes: pa.Table, ids: Mapping[str, int], classes: tuple[str, ...]) -> list[dict[str, Any]]:
-    categories = {name: number for number, name in enumerate(classes, 1)}
-    result = []
-    for number_of, row in enumerate(boxes.to_pylist(), 1):
-        where = f"item {row['item']!r}"
-        if row["item"] not in ids:
+def _annotations(boxes: pa.Table, ids: Mapping[str, int], classes: tuple[str, ...]) -> str:
+    """Return the list of annotations as JSON, made from columns: a lot has millions of boxes."""
+    image, category = (
+        codes_of(boxes[name], pa.array(known, pa.string())) for name, known in (("item", ids.keys()), ("label", classes))
+    )
+    numbers = [boxes[side] for side in "xywh"]
+    numbers += [pc.coalesce(boxes["area"], pc.multiply(boxes["w"], boxes["h"])), boxes["score"]]
+    wrong = (image < 0) | (category < 0)
+    for column in numbers:
+        wrong |= ~np.asarray(pc.fill_null(pc.is_finite(column), True).to_numpy(), np.bool_)
+    if wrong.any():
+        row = int(wrong.argmax())
+        where = f"item {boxes['item'][row].as_py()!r}"
+        if image[row] < 0:
             raise FormatError(f"{where} has boxes but is not marked labelled, so it cannot be written as COCO")
-        annotation = {
-            "id": number_of,
-            "image_id": ids[row["item"]],
-            "category_id": categories[require_name(row["label"], classes, word="class", where=where)],
-            "bbox": [row["x"], row["y"], row["w"], row["h"]],
-            "area": row["w"] * row["h"] if row["area"] is None else row["area"],
-            "iscrowd": int(bool(row["crowd"])),
-        }
-        result.append(annotation | {name: row[name] for name in ("score", "source") if row[name] is not None})
-    return result
+        require_name(boxes["label"][row].as_py(), classes, word="class", where=where)
+        raise FormatError(f"{where} has a box with a number that is not finite, so it cannot be written as COCO")
+    columns = [
+        (image + 1).tolist(),
+        (category + 1).tolist(),
+        *(column.to_pylist() for column in numbers),
+        pc.fill_null(boxes["crowd"], False).to_pylist(),
+        _members(boxes["source"]),
+    ]
+    return f"[{', '.join(map(_annotation, itertools.count(1), *columns))}]"
+
+
+def _members(sources: pa.ChunkedArray) -> list[str]:
+    """Return the last member of each annotation, or nothing where its source is null."""
+    texts = {name: "" if name is None else f', "source": {_json(name)}' for name in pc.unique(sources).to_pylist()}
+    return [texts[name] for name in sources.to_pylist()]
+
+
+def _annotation(number: int, image: int, category: int, *values: Any) -> str:
+    """Return an annotation as JSON; numbers as Python's json writes them."""
+    x, y, w, h, area, score, crowd, source = values
+    scored = "" if score is None else f', "score": {score!r}'
+    return (
+        f'{{"id": {number}, "image_id": {image}, "category_id": {category}, "bbox": [{x!r}, {y!r}, {w!r}, {h!r}], '
+        f'"area": {area!r}, "iscrowd": {int(crowd)}{scored}{source}}}'
+    )
 
 
 def read(path: Path, lot: LotView) -> LabelSet:

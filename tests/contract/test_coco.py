@@ -1,19 +1,22 @@
 """COCO: real files read exactly, broken ones refused by name."""
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
 
 from contract.errors import FormatError
 from contract.formats.coco import read, write
 from contract.formats.cocofile import read_coco, read_results
 from contract.formats.jsoncolumns import Streaming
+from contract.formats.lotview import LotView
 from contract.labelset import LabelSet
 from contract.tables import Kind, Task
 from tests.oracles.labelsets import box, label_set
-from tests.oracles.lots import GUIDELINE, item_row, lot_of
+from tests.oracles.lots import GUIDELINE, item_row, lot_of, lots_with_labels
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 LOT = lot_of([item_row(f"in/{name}.jpg", Kind.IMAGE, width=100, height=80) for name in "abc"])
@@ -243,3 +246,30 @@ def test_labels_outside_the_lot_are_not_written(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="item 'z' has boxes but is not marked labelled"):
         write(tmp_path, stateless, LOT)
     assert not list(tmp_path.iterdir())
+
+
+@given(lots_with_labels())
+@settings(max_examples=60, deadline=None)
+def test_annotations_are_written_as_json_writes_them(made: tuple[LotView, LabelSet]) -> None:
+    lot, labels = made
+    folder = Path(tempfile.mkdtemp())
+    (path,) = write(folder, labels, lot)
+    text = path.read_text(encoding="utf-8")
+    document = json.loads(text)
+    assert text == json.dumps(document, ensure_ascii=False) + "\n"
+    names = {image["id"]: image["file_name"] for image in document["images"]}
+    for entry, row in zip(document["annotations"], labels.table(Task.BOXES).to_pylist(), strict=True):
+        assert names[entry["image_id"]] == row["item"]
+        assert GUIDELINE.class_names[entry["category_id"] - 1] == row["label"]
+        assert entry["bbox"] == [row[side] for side in "xywh"]
+        assert entry["area"] == (row["w"] * row["h"] if row["area"] is None else row["area"])
+        assert entry["iscrowd"] == int(bool(row["crowd"]))
+        assert (entry.get("score"), entry.get("source")) == (row["score"], row["source"])
+
+
+def test_a_number_that_is_not_finite_is_not_written(tmp_path: Path) -> None:
+    for change in ({"x": float("nan")}, {"score": float("inf")}, {"area": float("nan")}):
+        rows = [box("in/b.jpg", "star", (0, 0, 1, 1)), box("in/a.jpg", "star", (0, 0, 1, 1)) | change]
+        labels = label_set(Task.BOXES, rows, {"in/a.jpg": "labelled", "in/b.jpg": "labelled"})
+        with pytest.raises(FormatError, match=r"item 'in/a\.jpg' has a box with a number that is not finite"):
+            write(tmp_path, labels, LOT)
