@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import yaml
 from PIL import Image
 
 from goldgate.cli import run
+from qa.verifier.report import verify
 
 ROOT = Path(__file__).resolve().parents[2]
 SIDES = ("client", "vendor")
@@ -41,8 +42,12 @@ class Cli:
 
 
 @pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Cli:
-    return Cli(capsys, tmp_path / "work")
+def cli(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Cli]:
+    """The command line; every report that a test leaves behind must agree with the files beside it."""
+    work = tmp_path / "work"
+    yield Cli(capsys, work)
+    for page in sorted(work.glob("*/lots/*/scores/*/report.html")):
+        assert verify(page.parent).disagreements == [], page
 
 
 @pytest.fixture

@@ -290,9 +290,11 @@ def test_what_is_owed_cites_verdicts(make_lot: Any) -> None:
     assert cli(*settle) == 2
     assert "settlements/1.json: missing or changed" in cli.err
     paid.write_bytes(whole)
-    verdict.write_text(verdict.read_text(encoding="utf-8").replace("ACCEPT", "ACCEPT "), encoding="utf-8")
+    judged = verdict.read_bytes()
+    verdict.write_bytes(judged.replace(b"ACCEPT", b"ACCEPT "))
     assert cli(*settle) == 2
     assert "verdicts/1.json: missing or changed" in cli.err
+    verdict.write_bytes(judged)
 
 
 def test_without_prices_nothing_is_settled(make_lot: Any) -> None:

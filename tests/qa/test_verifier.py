@@ -336,6 +336,8 @@ def test_limits_are_those_published() -> None:
     assert limits.jeffreys_limits(184, 200, 0.975) == pytest.approx((0.876320, 0.951648), abs=1e-6)
     for (correct, n, lot), lower in LOTS.items():
         assert limits.lot_limits(correct, n, lot, 0.95)[0] == lower
+    # the chance of 38 good ones, were 39 of 40 good, is 1/20: a tie does not exceed 5 %
+    assert limits.lot_limits(38, 38, 40, 0.95) == bounds.finite_lot(38, 38, lot=40, confidence=0.95) == (40, 40)
     y = [9, 10, 3, 0, 8, 20, 5, 1, 7, 12, 4, 6, 10, 2, 15, 9, 8, 5, 11, 3]
     x = [10, 10, 5, 2, 8, 22, 5, 4, 7, 12, 8, 6, 10, 2, 20, 9, 9, 5, 11, 3]
     pairs = list(zip(y, x, strict=True))
