@@ -69,6 +69,12 @@ SPAN: Final = 5
 
 
 @compiled
+def _nothing() -> int:
+    """Return 0, which numba does not see as a literal: for that it would compile all that is called with it once more."""
+    return int(np.int64(0))
+
+
+@compiled
 def read_entries(  # noqa: PLR0913 (arrays one by one: a tuple of them would cost counted references at every cell)
     buffer: Bytes,
     start: int,
@@ -95,7 +101,7 @@ def read_entries(  # noqa: PLR0913 (arrays one by one: a tuple of them would cos
         Why it stopped (or an error of jsontokens), the position behind what was read, the state there, and the number of
         entries. An entry that the buffer does not hold whole is not read.
     """
-    at, rows = start, 0
+    at, rows = start, _nothing()
     while True:
         at = past_space(buffer, at)
         if state == BEHIND and buffer[at] == _COMMA:
@@ -147,7 +153,7 @@ def _read_entry(  # noqa: PLR0913
     at = past_space(buffer, at + 1)
     if buffer[at] == _CLOSE:
         return at + 1, ABSENT
-    place = 0
+    place = _nothing()
     while True:
         at, field, mark = _read_key(buffer, at, place, layout, memo)
         if mark >= 0:
@@ -215,7 +221,7 @@ def _field_of(buffer: Bytes, begin: int, end: int, flags: int, layout: Bytes) ->
     """Return the field that the key between `begin` and `end` names, whether or not it is written with escapes."""
     if flags & ESCAPED:
         plain = np.empty(end - begin + 1, np.uint8)
-        last = unescaped(buffer, begin, end, plain, 0)
+        last = unescaped(buffer, begin, end, plain, _nothing())
         if last < 0:
             return _NOT_OURS
         plain[last] = _QUOTE
