@@ -1,4 +1,4 @@
-"""YAML read without its traps: keys once only, no/on/dates stay words, numbers by the rules of YAML 1.2.
+"""YAML read without its traps: keys once only, no aliases, no/on/dates stay words, numbers by the rules of YAML 1.2.
 
 Source: YAML 1.2.2, section 10.3 (core schema). YAML 1.1, which PyYAML follows by default, turns an unquoted
 ``no`` into false, ``2025-01-01`` into a date and ``12:30`` into 750, and keeps the last of two equal keys.
@@ -29,6 +29,13 @@ class _Loader(yaml.SafeLoader):
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 (the base declares it so)
 
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Return the next node; an alias could stand for itself, or for millions of values, and is an error."""
+        if self.check_event(yaml.events.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.composer.ComposerError(None, None, "an alias stands for a value; write the value itself", mark)
+        return super().compose_node(parent, index)
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Return the mapping of `node`; a key that stands twice in the file is an error."""
         seen: dict[Any, int] = {}
@@ -57,9 +64,15 @@ def parse_yaml(text: str) -> Any:
     """Return the single document in `text`.
 
     Raises:
-        yaml.YAMLError: `text` is not YAML, holds two documents, or gives a key twice.
+        yaml.YAMLError: `text` is not YAML, holds two documents, gives a key twice, is nested beyond reason, or holds a
+            whole number of thousands of digits.
     """
-    return yaml.load(text, Loader=_loader())  # noqa: S506 (a SafeLoader)
+    try:
+        return yaml.load(text, Loader=_loader())  # noqa: S506 (a SafeLoader)
+    except RecursionError as error:
+        raise yaml.YAMLError("it is nested too deeply") from error
+    except ValueError as error:  # Python's own limit on the digits of a whole number
+        raise yaml.YAMLError(str(error).split(";")[0]) from error
 
 
 def problem_in_words(error: yaml.YAMLError) -> str:

@@ -236,3 +236,21 @@ def test_makeup_workday_counts_and_may_not_be_a_holiday() -> None:
     assert Deadline(start=friday, working_days=1, makeup_workdays=(saturday,)).due_date() == saturday
     with pytest.raises(ValueError, match="both in holidays and in makeup_workdays"):
         Deadline(start=friday, working_days=1, makeup_workdays=(saturday,), holidays=(saturday,))
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a: &a [*a]\n", "an alias stands for a value; write the value itself (line 1, column 8)"),
+        ("a: &a 1\nb: *a\n", "an alias stands for a value; write the value itself (line 2, column 4)"),
+        ("a: " + "[" * 3000 + "\n", "it is nested too deeply"),
+        ("a: " + "9" * 5001 + "\n", "value has 5001 digits"),
+        ("? [1, 2]\n: 3\n", "unhashable key"),
+    ],
+)
+def test_yaml_that_would_break_a_reader_is_refused(text: str, problem: str, tmp_path: Path) -> None:
+    path = tmp_path / "contract.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(TermsError) as caught:
+        load_terms(path)
+    assert problem in str(caught.value)
