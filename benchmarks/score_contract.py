@@ -97,9 +97,9 @@ def label_set(side: dict[str, NDArray[Any]], images: int) -> LabelSet:
 def stages(folder: Path) -> tuple[dict[str, Callable[[], object]], dict[str, int]]:
     """Return the stages of a score of the sets in `folder`, each on its own, and the sizes."""
     from qa import defaults
-    from qa.boxes import read_boxes
-    from qa.boxgold import compare, prepare_gold
-    from qa.defects import find_defects
+    from qa.pairing.boxes import read_boxes
+    from qa.pairing.boxgold import compare, prepare_gold
+    from qa.pairing.defects import find_defects
     from qa.score import score_boxes
 
     gold, labels = read_labels(folder / "gold"), read_labels(folder / "labels")

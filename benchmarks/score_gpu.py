@@ -30,8 +30,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from qa import coco, coco_cuda, coco_torch
-from qa.boxes import BoxColumns
+from qa.coco import cuda_kernel as coco_cuda
+from qa.coco import evaluation as coco
+from qa.coco import tensors as coco_torch
+from qa.pairing.boxes import BoxColumns
 
 CLASSES: Final = 80
 DETECTIONS_AN_IMAGE: Final = 100

@@ -11,7 +11,7 @@ from goldgate.stages import Stage
 from prelabel.handoff import Sealed, read_sealed
 from prelabel.plan import count_by_kind
 from prelabel.run import read_intake_receipt, read_manifest
-from qa.figures import share
+from qa.report.figures import share
 
 
 def tell_bias(stage: Stage, submission: int | None, gold: int | None, choice: Choice, *, as_json: bool) -> int:

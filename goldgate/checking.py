@@ -12,9 +12,9 @@ from goldgate.console import EXIT_BAD_INPUT, EXIT_DONE, emit_json, emit_text, pr
 from goldgate.stages import Stage, shown, sign
 from prelabel.intake import take_in
 from prelabel.verify import verify
-from qa.chances import as_document, chances_of
-from qa.chancewords import captions, chances_in_words
-from qa.operating_plot import Media, operating_picture
+from qa.report.operating_plot import Media, operating_picture
+from qa.sampling.chances import as_document, chances_of
+from qa.words.chancewords import captions, chances_in_words
 
 
 def check_terms(contract: Path, *, picture: Path | None, as_json: bool) -> int:

@@ -10,7 +10,7 @@ from contract.files import sha256_file
 from contract.formats.registry import exchange
 from contract.labelchanges import changed_items
 from contract.labelset import LabelSet, merge
-from contract.lifestate import Standing
+from contract.life.state import Standing
 from contract.verdict import Verdict
 from goldgate import lotlife
 from goldgate.console import EXIT_DONE, emit_json, emit_text
@@ -19,8 +19,8 @@ from goldgate.judging import EXIT_OF, keep_verdict
 from goldgate.lotverdict import inquire, read_verdict, verdict_path
 from goldgate.stages import Stage
 from prelabel.handoff import Sealed, read_sealed
-from qa import lifewords
-from qa.figures import share
+from qa.report.figures import share
+from qa.words import lifewords
 
 
 @dataclass(frozen=True)

@@ -31,12 +31,12 @@ from prelabel.plan import count_by_kind
 from prelabel.run import read_intake_receipt, read_manifest, read_texts
 from qa import defaults
 from qa.accept import judge
-from qa.figures import share
-from qa.iou import Device
-from qa.report import ReportInput
+from qa.pairing.iou import Device
+from qa.report.figures import share
+from qa.report.page import ReportInput
 from qa.score import score_boxes, score_events, score_keyframes, score_sentiments, score_shots
-from qa.sentences import Sentence
-from qa.wording import Words
+from qa.words.sentences import Sentence
+from qa.words.wording import Words
 
 EXIT_OF: Final = {Outcome.ACCEPT: EXIT_DONE, Outcome.REJECT: 3, Outcome.EXTEND: 4}
 _SOFTWARE: Final = ("goldgate", "numpy", "scipy", "pyarrow")

@@ -21,8 +21,8 @@ def status(contract: ContractOption, lot: LotOption, work: WorkOption = WORK, js
 
 
 def _print_status(stage: Any, *, as_json: bool) -> int:
-    from contract.liferules import describe, may_follow
-    from contract.lifestate import rules_of
+    from contract.life.rules import describe, may_follow
+    from contract.life.state import rules_of
     from goldgate.console import EXIT_DONE, emit_json, emit_text
     from goldgate.lotlife import history_of, strays
     from goldgate.stages import shown
@@ -65,8 +65,8 @@ def _print_status(stage: Any, *, as_json: bool) -> int:
 
 def _dates(stage: Any, life: Any) -> dict[str, str | None]:
     """Return until when gold may be contested and rework is due, by the working days of the terms."""
-    from contract.liferules import workdays_after
-    from contract.lifestate import Phase
+    from contract.life.rules import workdays_after
+    from contract.life.state import Phase
 
     standing, acceptance, deadline = life.standing, stage.terms.acceptance, stage.terms.deadline
     contest = rework = None

@@ -11,10 +11,10 @@ from contract.errors import StageError
 from contract.files import sha256_file
 from contract.inspection import Severity
 from contract.labelset import LabelSet
-from contract.lifeevents import Checked, Drawn, Event, Extended
-from contract.lifefiles import History, append, read_history
-from contract.liferules import blocked, refusal
-from contract.lifestate import Phase, rules_of
+from contract.life.events import Checked, Drawn, Event, Extended
+from contract.life.files import History, append, read_history
+from contract.life.rules import blocked, refusal
+from contract.life.state import Phase, rules_of
 from contract.tables import STATES
 from contract.workfolder import numbers
 from goldgate.stages import Stage

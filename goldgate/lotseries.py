@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from contract.errors import InputError
-from contract.lifeevents import Judged, Resolved, Sealed
+from contract.life.events import Judged, Resolved, Sealed
 from contract.terms import Terms, load_terms
 from contract.verdict import Criterion, Outcome, Verdict
 from contract.workfolder import lot_names
@@ -17,7 +17,7 @@ from goldgate.lotverdict import read_verdict
 from goldgate.stages import Stage, open_stage
 from qa.conformity import Counted
 from qa.counting import result_by_plan
-from qa.switching import SCORE_FOR_REDUCED, LotResult, Switching, after
+from qa.sampling.switching import SCORE_FOR_REDUCED, LotResult, Switching, after
 
 _NAMES: Final = {"normal": "正常检验", "tightened": "加严检验", "reduced": "放宽检验", "discontinued": "停止检验"}
 

@@ -13,10 +13,10 @@ from contract.files import read_json, sha256_file
 from contract.inspection import Severity
 from contract.labelchanges import changed_items
 from contract.labelset import LabelSet
-from contract.lifeevents import Judged, Resolved, Sealed
-from contract.lifefiles import History
-from contract.liferules import blocked, refusal
-from contract.lifestate import UNDER_JUDGEMENT, Standing, rules_of
+from contract.life.events import Judged, Resolved, Sealed
+from contract.life.files import History
+from contract.life.rules import blocked, refusal
+from contract.life.state import UNDER_JUDGEMENT, Standing, rules_of
 from contract.sample import Sample
 from contract.scores import Score
 from contract.tables import Kind, State, Task
@@ -26,9 +26,9 @@ from goldgate.sampling_lot import read_sample
 from goldgate.stages import Stage
 from prelabel.handoff import Sealed as SealedLabels
 from prelabel.handoff import read_sealed
-from qa import lifewords
 from qa.rework import rework_rates, wrong_items
-from qa.sentences import Sentence
+from qa.words import lifewords
+from qa.words.sentences import Sentence
 
 _SPEAKS = (State.LABELLED.value, State.EMPTY.value, State.EXCUSED.value)
 Scorer = Callable[[LabelSet, LabelSet], Mapping[Task, Score]]

@@ -2,8 +2,8 @@
 
 from contract.errors import InputError
 from goldgate.console import EXIT_DONE, emit_json, emit_text
-from qa.planner import Aim, as_document, options
-from qa.planwords import options_in_words
+from qa.sampling.planner import Aim, as_document, options
+from qa.words.planwords import options_in_words
 
 
 def plan_samples(threshold: float, good: float, *, confidence: float, vendor: float, lot: int | None, as_json: bool) -> int:

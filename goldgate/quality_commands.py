@@ -11,7 +11,7 @@ from goldgate.console import EXIT_DONE, emit_json, emit_text
 from goldgate.quality import Doubles, consistency_of, double_gold, keep, read_pairs
 from goldgate.stages import Stage, shown
 from prelabel.handoff import Sealed, read_sealed
-from qa.figures import share
+from qa.report.figures import share
 
 _NAMED_AT_MOST = 10
 

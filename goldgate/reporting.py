@@ -4,9 +4,9 @@ import dataclasses
 from typing import Any
 
 from contract.files import json_bytes, parquet_bytes, sha256_bytes, sha256_json
-from qa.dossier import evidence_tables
-from qa.report import ReportInput, render
-from qa.twin import twin
+from qa.report.dossier import evidence_tables
+from qa.report.page import ReportInput, render
+from qa.words.twin import twin
 
 REPORT_PAGE = "report.html"
 TWIN_CONTENT = "report.json (…)"  # all of it but its key `files`, as canonical JSON

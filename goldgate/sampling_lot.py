@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from contract.errors import InputError, StageError
 from contract.files import json_bytes, read_json, sha256_file, storage_errors, write_once
 from contract.labelset import LabelSet
-from contract.lifeevents import Committed, Drawn, Extended
-from contract.lifefiles import History, read_history
-from contract.lifestate import rules_of
+from contract.life.events import Committed, Drawn, Extended
+from contract.life.files import History, read_history
+from contract.life.state import rules_of
 from contract.ruleterms import applied
 from contract.sample import Sample, SampledItem, StratumCount
 from contract.tables import Kind
@@ -26,9 +26,9 @@ from goldgate.stages import Stage
 from prelabel.handoff import read_drafts, read_sealed
 from prelabel.run import read_intake_receipt, read_manifest
 from qa.counting import plan_for
-from qa.sampling import commitment, draw_key, fresh_key
-from qa.strata import strata
-from qa.stratified import BLIND, DOUBLE, allocate, draw_strata, marked
+from qa.sampling.draw import commitment, draw_key, fresh_key
+from qa.sampling.strata import strata
+from qa.sampling.stratified import BLIND, DOUBLE, allocate, draw_strata, marked
 
 SIDES: Final = ("client", "vendor")
 _LEAST_NONCE: Final = 16  # bytes; fewer could be guessed from the commitment

@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 
 from contract.errors import InputError, StageError
 from contract.files import json_bytes, read_json, sha256_bytes, sha256_file, write_once
-from contract.lifeevents import Settled
-from contract.liferules import describe, workdays_after
-from contract.lifestate import Life, Phase, Standing, rules_of
+from contract.life.events import Settled
+from contract.life.rules import describe, workdays_after
+from contract.life.state import Life, Phase, Standing, rules_of
 from contract.settlement import Settlement
 from contract.tables import Kind, State
 from contract.terms import Terms, load_terms

@@ -22,12 +22,12 @@ from contract.scores import Interval, Score
 from contract.tables import TASKS_OF_KIND, Kind, Task
 from contract.terms import Terms
 from contract.verdict import Criterion, ItemCount, Outcome, Pins, Verdict
-from qa import sentences
 from qa.conformity import conforming_interval, counted
 from qa.counting import evidence_of, lot_of, outcome_by_evidence, outcome_by_plan, plan_for
 from qa.criteria import CONFORMING, Demand, best_case, confidence, demands, measured
-from qa.sampling import provable_from
-from qa.sentences import Sentence
+from qa.sampling.draw import provable_from
+from qa.words import sentences
+from qa.words.sentences import Sentence
 
 _COMPLETE: Final = ".complete"
 _SAME_CONFIDENCE: Final = 1e-12

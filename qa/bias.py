@@ -18,7 +18,7 @@ from contract.quality import BIAS_ROWS, Bias, Portion
 from contract.scores import BoxScore, Interval, Score, SentimentScore
 from contract.tables import KIND_OF_TASK, State, Task
 from qa.consistency import Profiles
-from qa.matching import Indices, Mask, assign, pairs_within
+from qa.pairing.matching import Indices, Mask, assign, pairs_within
 from qa.rates import interval
 from qa.sentiment import share_interval
 

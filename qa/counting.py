@@ -7,11 +7,11 @@ from contract.acceptance import TextProfile
 from contract.inspection import AqlSampling
 from contract.terms import Terms
 from contract.verdict import CountingPlan, Outcome
-from qa.aql import plan, plan_of, tighter
 from qa.conformity import Counted
 from qa.criteria import Demand, confidence
-from qa.eprocess import evidence_wanted, log_e, log_e_against
-from qa.switching import LotResult
+from qa.sampling.aql import plan, plan_of, tighter
+from qa.sampling.eprocess import evidence_wanted, log_e, log_e_against
+from qa.sampling.switching import LotResult
 
 
 class Evidence(NamedTuple):

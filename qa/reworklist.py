@@ -10,9 +10,9 @@ from xml.sax.saxutils import escape, quoteattr
 import pyarrow as pa
 
 from contract.tables import Task
-from qa import wording
-from qa.drawing import Box, Mark, Picture, draw
-from qa.wording import Words
+from qa.report.drawing import Box, Mark, Picture, draw
+from qa.words import wording
+from qa.words.wording import Words
 
 BOXES_FILE: Final = "defects.parquet"
 TEXTS_FILE: Final = "sentiments-pairs.parquet"

@@ -21,13 +21,14 @@ from contract.scores import (
     SizeRates,
 )
 from contract.tables import Task
-from qa import coco, coco_device
-from qa.boxes import BoxColumns, Reading, read_boxes
-from qa.boxgold import BoxGold, BoxSides, compare, prepare_gold
+from qa.coco import device as coco_device
+from qa.coco import evaluation as coco
 from qa.columns import taken
-from qa.defects import defect_table, find_defects
-from qa.iou import TIE, Device, check_device
-from qa.matching import Indices
+from qa.pairing.boxes import BoxColumns, Reading, read_boxes
+from qa.pairing.boxgold import BoxGold, BoxSides, compare, prepare_gold
+from qa.pairing.defects import defect_table, find_defects
+from qa.pairing.iou import TIE, Device, check_device
+from qa.pairing.matching import Indices
 from qa.rates import Sums, interval, rates, share, three_intervals
 
 _SIZES: Final[tuple[Literal["small", "medium", "large"], ...]] = ("small", "medium", "large")
@@ -52,7 +53,7 @@ def score_boxes(
     Args:
         labels: the submission (or drafts: with scores on every box COCO's figures are given too).
         gold: what is true; its states say which images are scored. For many submissions prepare it once
-            (`qa.boxgold.prepare_gold`).
+            (`qa.pairing.boxgold.prepare_gold`).
         profile: the reading.
         device: where overlaps and COCO's figures are computed; the result is the same. "auto" leaves overlaps to the
             CPU, whose compiled loops are done before the boxes of a lot have been copied to a device.

@@ -15,10 +15,10 @@ from contract.scores import ITEM_COUNTS, TIME_MATCHES, ActivityNet, ClassRates, 
 from contract.tables import Task
 from qa.columns import class_names, taken
 from qa.coverage import Scored, scored_items
-from qa.iou import TIE
-from qa.matching import Indices, left_over
+from qa.pairing.iou import TIE
+from qa.pairing.matching import Indices, left_over
+from qa.pairing.temporal import ACTIVITYNET_THRESHOLDS, Floats, TimePairs, average_precision, match_intervals, match_points
 from qa.rates import Sums, interval, rates, three_intervals
-from qa.temporal import ACTIVITYNET_THRESHOLDS, Floats, TimePairs, average_precision, match_intervals, match_points
 
 _NO_PAIR: Final = "no pair matches"
 

@@ -18,7 +18,7 @@ from contract.labelset import LabelSet
 from contract.quality import SeedsCaught
 from contract.tables import SCHEMAS, State, Task
 from qa.consistency import Profiles
-from qa.sampling import draw_order
+from qa.sampling.draw import draw_order
 from qa.sentiment import share_interval
 
 SEEDED_TASKS: Final = (Task.BOXES, Task.SENTIMENTS, Task.EVENTS)

@@ -17,10 +17,10 @@ from benchmarks.evaluators.frame import Laps, Outcome, Prepared, Set
 from contract.formats.loose import read_pair
 from contract.labelset import LabelSet, read_labels, write_labels
 from contract.tables import SCHEMAS, STATES, Kind, State, Task
-from qa import coco
-from qa.boxes import BoxColumns
-from qa.boxgold import compare, prepare_gold
+from qa.coco import evaluation as coco
 from qa.defaults import IMAGE
+from qa.pairing.boxes import BoxColumns
+from qa.pairing.boxgold import compare, prepare_gold
 from qa.score_boxes import score_boxes
 
 _SENT_FROM: Final = 0.3  # the score from which a vendor would leave a box of the set in a submission

@@ -14,12 +14,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from contract.errors import FormatError
-from contract.formats import jsontokens as tokens
 from contract.formats.columns import Columns, Mask
-from contract.formats.jsoncolumns import JsonStream, Streaming, open_stream, read_object
 from contract.formats.jsonfile import field, number, number_or_none
-from contract.formats.jsonparts import Field, Fields
-from contract.formats.jsonrecords import KEYS, NUMBERS, QUADS, TEXTS
+from contract.formats.jsonstream import tokens
+from contract.formats.jsonstream.columns import JsonStream, Streaming, open_stream, read_object
+from contract.formats.jsonstream.parts import Field, Fields
+from contract.formats.jsonstream.records import KEYS, NUMBERS, QUADS, TEXTS
 from contract.labelset import LabelSet
 from contract.tables import CODED, SCHEMAS, STATES, Kind, State, Task
 from contract.words import did_you_mean

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from contract.formats import jsontokens as tokens
-from contract.formats.jsonparts import Fields, Part, Wholes
-from contract.formats.jsontokens import Bytes
+from contract.formats.jsonstream import tokens
+from contract.formats.jsonstream.parts import Fields, Part, Wholes
+from contract.formats.jsonstream.tokens import Bytes
 from contract.tables import CODED
 
 Mask = NDArray[np.bool_]

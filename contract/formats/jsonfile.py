@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from contract.errors import FormatError
-from contract.formats.jsoncolumns import LONGEST, open_stream
+from contract.formats.jsonstream.columns import LONGEST, open_stream
 
 MOST_BYTES: Final = 2 << 30  # of a file that is read whole
 _BOM: Final = b"\xef\xbb\xbf"

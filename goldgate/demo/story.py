@@ -30,7 +30,7 @@ from goldgate.wiring import Where
 from models.registry import default_models_file
 from prelabel.handoff import Sealed, read_drafts
 from prelabel.intake import take_in
-from qa.wording import Words
+from qa.words.wording import Words
 
 _LOTS: Final = ("lot-1", "lot-2")  # the same raw data, one for each vendor
 _SIDES: Final = ("client", "vendor")

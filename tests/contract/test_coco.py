@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from contract.errors import FormatError
 from contract.formats.coco import read, write
 from contract.formats.cocofile import read_coco, read_results
-from contract.formats.jsoncolumns import Streaming
+from contract.formats.jsonstream.columns import Streaming
 from contract.formats.lotview import LotView
 from contract.labelset import LabelSet
 from contract.tables import Kind, Task

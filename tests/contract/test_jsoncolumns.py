@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.errors import FormatError
-from contract.formats import jsontokens as tokens
 from contract.formats.columns import Columns
-from contract.formats.jsoncolumns import Streaming, open_stream, read_object
-from contract.formats.jsonparts import Field, Fields
-from contract.formats.jsonrecords import KEYS, NUMBERS, QUADS, TEXTS
+from contract.formats.jsonstream import tokens
+from contract.formats.jsonstream.columns import Streaming, open_stream, read_object
+from contract.formats.jsonstream.parts import Field, Fields
+from contract.formats.jsonstream.records import KEYS, NUMBERS, QUADS, TEXTS
 
 KINDS = {"id": KEYS, "bbox": QUADS, "score": NUMBERS, "名": TEXTS, "iscrowd": NUMBERS}
 FIELDS = Fields(tuple(Field(name, kind) for name, kind in KINDS.items()))

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from contract.errors import InputError, StageError
 from contract.files import sha256_json
-from contract.life import replay, step
-from contract.lifeevents import EVENT, Event
-from contract.lifefiles import append, read_history
-from contract.liferules import describe, may_follow, workdays_after
-from contract.lifestate import Life, Phase, Rules, rules_of
+from contract.life.events import EVENT, Event
+from contract.life.files import append, read_history
+from contract.life.machine import replay, step
+from contract.life.rules import describe, may_follow, workdays_after
+from contract.life.state import Life, Phase, Rules, rules_of
 from contract.terms import Deadline, load_terms
 from contract.workfolder import LotFolder
 

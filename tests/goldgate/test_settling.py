@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from contract.lifestate import Delivery, Life
+from contract.life.state import Delivery, Life
 from contract.terms import Deadline, load_terms
 from goldgate.settling import late_days
 

@@ -8,9 +8,15 @@ import torch
 from hypothesis import given, settings
 
 from contract.tables import Task
-from qa import coco, coco_cuda, coco_device, coco_torch, coco_torch_curves, coco_torch_match, defaults
-from qa.boxes import BoxColumns
-from qa.iou import Device
+from qa import defaults
+from qa.coco import cuda_kernel as coco_cuda
+from qa.coco import device as coco_device
+from qa.coco import evaluation as coco
+from qa.coco import tensor_curves as coco_torch_curves
+from qa.coco import tensor_match as coco_torch_match
+from qa.coco import tensors as coco_torch
+from qa.pairing.boxes import BoxColumns
+from qa.pairing.iou import Device
 from qa.score_boxes import score_boxes
 from tests.oracles.cocosets import (
     DATA,

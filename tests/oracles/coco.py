@@ -1,4 +1,4 @@
-"""COCO's average precision and recall, plainly in numpy: the oracle of `qa.coco`.
+"""COCO's average precision and recall, plainly in numpy: the oracle of `qa.coco.evaluation`.
 
 Written from the definition (cocodataset.org, detection evaluation; semantics as in pycocotools' COCOeval,
 whose precision and recall arrays it equals to the bit): an image's detections are taken by descending
@@ -13,8 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from qa.boxes import BoxColumns
-from qa.matching import Indices, Mask, pairs_within
+from qa.pairing.boxes import BoxColumns
+from qa.pairing.matching import Indices, Mask, pairs_within
 from tests.oracles.overlaps import iou_of_pairs, share_inside
 
 IOU_THRESHOLDS: Final = np.linspace(0.5, 0.95, 10)

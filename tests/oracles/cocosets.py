@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from qa.boxes import BoxColumns
-from qa.coco import CocoArrays
+from qa.coco.evaluation import CocoArrays
+from qa.pairing.boxes import BoxColumns
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "coco_eval"
 Ints = NDArray[np.int64]

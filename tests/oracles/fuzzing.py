@@ -15,7 +15,7 @@ import yaml
 from contract.errors import GoldgateError
 from contract.formats import coco, jsonl, labelstudio
 from contract.formats.cocofile import read_coco, read_results
-from contract.formats.jsoncolumns import Streaming
+from contract.formats.jsonstream.columns import Streaming
 from contract.formats.loose import read_csv, read_loose
 from contract.labelset import LabelSet
 from contract.tables import SCHEMAS, Kind, Task

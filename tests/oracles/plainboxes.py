@@ -9,8 +9,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from contract.acceptance import ImageProfile
-from qa.boxes import BoxColumns
-from qa.matching import Indices, Mask, pairs_within
+from qa.pairing.boxes import BoxColumns
+from qa.pairing.matching import Indices, Mask, pairs_within
 from tests.oracles.overlaps import iou_of_pairs, share_inside
 
 Floats = NDArray[np.float64]

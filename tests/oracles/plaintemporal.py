@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qa.matching import Indices, pairs_within
+from qa.pairing.matching import Indices, pairs_within
 from tests.oracles.plainboxes import assign
 
 Floats = NDArray[np.float64]

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.inspection import AQLS, LEVELS, SEVERITIES, Level, Severity
-from qa.aql import LETTERS, Plan, cell, code_letter, plan, plan_of, tighter
-from qa.plans import chance_to_accept, wrong_share_accepted
+from qa.sampling.aql import LETTERS, Plan, cell, code_letter, plan, plan_of, tighter
+from qa.sampling.plans import chance_to_accept, wrong_share_accepted
 
 # The tables as the reference prints them: the oracle, which knows nothing of diagonals.
 CODES = """

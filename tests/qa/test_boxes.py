@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from contract.acceptance import ImageProfile
 from qa import defaults
-from qa.boxes import BoxColumns, Reading, ordered_by_content, overlapping, read_boxes
-from qa.defects import find_defects
-from qa.iou import TIE, pairs_by_tensors
-from qa.matching import pairs_within
-from qa.overlaps import Grouped, overlapping_pairs
+from qa.pairing.boxes import BoxColumns, Reading, ordered_by_content, overlapping, read_boxes
+from qa.pairing.defects import find_defects
+from qa.pairing.iou import TIE, pairs_by_tensors
+from qa.pairing.matching import pairs_within
+from qa.pairing.overlaps import Grouped, overlapping_pairs
 from tests.oracles import plainboxes
 from tests.oracles.overlaps import iou_of_pairs
 
@@ -151,8 +151,8 @@ def test_neither_threads_nor_cuts_matter(cores: int, monkeypatch: pytest.MonkeyP
     gold, labels = drawn(np.random.default_rng(5), 50, 800)
     whole = read_boxes(ordered_by_content(gold), ordered_by_content(labels), profile=defaults.IMAGE)
     monkeypatch.setattr("os.cpu_count", lambda: cores)
-    monkeypatch.setattr("qa.boxes._PAIRS_AT_ONCE", 100)
-    monkeypatch.setattr("qa.boxes._BOXES_AT_ONCE", 30)
+    monkeypatch.setattr("qa.pairing.boxes._PAIRS_AT_ONCE", 100)
+    monkeypatch.setattr("qa.pairing.boxes._BOXES_AT_ONCE", 30)
     again = read_boxes(ordered_by_content(gold), ordered_by_content(labels), profile=defaults.IMAGE)
     assert same(whole, again)
 

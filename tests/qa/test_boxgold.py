@@ -13,8 +13,8 @@ from contract.labelset import LabelSet
 from contract.scores import BoxScore
 from contract.tables import Task
 from qa import defaults
-from qa.boxgold import prepare_gold
 from qa.columns import encoded
+from qa.pairing.boxgold import prepare_gold
 from qa.score import score_boxes
 from tests.oracles.labelsets import box, label_set
 

@@ -8,11 +8,11 @@ import pytest
 from contract.ruleterms import applied
 from contract.terms import Terms, load_terms, parse_terms
 from contract.yamlfile import parse_yaml
-from qa.chances import Chances, as_document, chances_of, joint_chances
-from qa.chancewords import captions, chances_in_words, few_shares, risk
-from qa.eprocess import e_lines
-from qa.plans import chance_to_accept, errors_allowed
-from qa.sequential import course
+from qa.sampling.chances import Chances, as_document, chances_of, joint_chances
+from qa.sampling.eprocess import e_lines
+from qa.sampling.plans import chance_to_accept, errors_allowed
+from qa.sampling.sequential import course
+from qa.words.chancewords import captions, chances_in_words, few_shares, risk
 from tests.contract.test_ruleterms import AQL, counting
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"

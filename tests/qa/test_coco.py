@@ -16,8 +16,9 @@ from pycocotools.cocoeval import COCOeval
 
 from contract.labelset import LabelSet
 from contract.tables import Task
-from qa import coco, defaults
-from qa.boxes import BoxColumns
+from qa import defaults
+from qa.coco import evaluation as coco
+from qa.pairing.boxes import BoxColumns
 from qa.score import score_boxes
 from tests.oracles import coco as plain
 from tests.oracles.labelsets import label_set

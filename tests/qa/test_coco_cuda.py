@@ -10,8 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from qa import coco_cuda, coco_torch, coco_torch_match
-from qa.coco_torch_match import EVERY, Queue
+from qa.coco import cuda_kernel as coco_cuda
+from qa.coco import tensor_match as coco_torch_match
+from qa.coco import tensors as coco_torch
+from qa.coco.tensor_match import EVERY, Queue
 from tests.oracles.cocosets import drawn
 
 HOST = """

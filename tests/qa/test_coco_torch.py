@@ -4,8 +4,12 @@ import torch
 from hypothesis import given, settings
 
 from contract.errors import DeviceError
-from qa import coco, coco_device, coco_torch, coco_torch_curves, coco_torch_match
-from qa.coco import CocoArrays
+from qa.coco import device as coco_device
+from qa.coco import evaluation as coco
+from qa.coco import tensor_curves as coco_torch_curves
+from qa.coco import tensor_match as coco_torch_match
+from qa.coco import tensors as coco_torch
+from qa.coco.evaluation import CocoArrays
 from tests.oracles.cocosets import (
     DATA,
     CocoSet,

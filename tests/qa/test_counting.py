@@ -20,9 +20,9 @@ from qa.accept import judge
 from qa.bounds import clopper_pearson
 from qa.conformity import Counted, conforming_interval, counted
 from qa.counting import outcome_by_plan, plan_for, result_by_plan
-from qa.eprocess import log_e, log_e_against
+from qa.sampling.eprocess import log_e, log_e_against
+from qa.sampling.switching import result_of
 from qa.score import score_boxes, score_keyframes
-from qa.switching import result_of
 from qa.verifier.counts import unfounded_count
 from tests.oracles.labelsets import box, keyframe, label_set
 from tests.qa.test_accept import document, of_texts, pins, texts

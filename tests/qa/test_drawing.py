@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from contract.errors import SourceError
-from qa.drawing import Box, Picture, crop_around, draw
+from qa.report.drawing import Box, Picture, crop_around, draw
 
 
 def encoded(width: int, height: int, *, kind: str = "PNG", orientation: int | None = None) -> bytes:

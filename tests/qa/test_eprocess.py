@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate
 
-from qa.eprocess import e_lines, e_smallest_sample, e_value, evidence_wanted, log_e, log_e_against
-from qa.sequential import course
+from qa.sampling.eprocess import e_lines, e_smallest_sample, e_value, evidence_wanted, log_e, log_e_against
+from qa.sampling.sequential import course
 
 
 def test_samples_that_suffice() -> None:

@@ -10,7 +10,7 @@ from contract.labelset import LabelSet
 from contract.scores import BoxScore
 from contract.tables import KIND_OF_TASK, SCHEMAS, STATES, Task
 from qa import defaults
-from qa.evidence import (
+from qa.report.evidence import (
     MOST_PICTURES,
     MOST_TEXTS,
     MOST_VIDEOS,

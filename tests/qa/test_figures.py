@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from contract.tables import Kind
 from contract.verdict import Criterion, Outcome
-from qa.figures import DASH, bullet, plain, share
+from qa.report.figures import DASH, bullet, plain, share
 
 shares = st.floats(0, 1)
 

@@ -4,8 +4,8 @@ import pytest
 
 from contract.tables import Kind
 from contract.verdict import Criterion, Outcome, Pins, Verdict
-from qa import lifewords
-from qa.sentences import Sentence
+from qa.words import lifewords
+from qa.words.sentences import Sentence
 
 PINS = Pins(
     contract="C",

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qa.matching import assign, assign_greedily, pairs_within
+from qa.pairing.matching import assign, assign_greedily, pairs_within
 from tests.oracles import plainboxes
 from tests.oracles.matching import best_matching
 

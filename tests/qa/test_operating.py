@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from qa.bounds import jeffreys, wilson
-from qa.operating import (
+from qa.sampling.draw import max_errors, min_errors_to_reject
+from qa.sampling.operating import (
     Curve,
     Method,
     Numbers,
@@ -18,8 +19,7 @@ from qa.operating import (
     limits_allow,
     point_curve,
 )
-from qa.sampling import max_errors, min_errors_to_reject
-from qa.sequential import Lines, course
+from qa.sampling.sequential import Lines, course
 
 SHARES = np.array([0.88, 0.90, 0.92, 0.95])
 

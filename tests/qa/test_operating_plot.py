@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from contract.terms import load_terms, parse_terms
-from qa import operating_plot
-from qa.chances import chances_of
-from qa.chancewords import captions
-from qa.operating_plot import operating_picture
-from qa.plots import cells
+from qa.report import operating_plot
+from qa.report.operating_plot import operating_picture
+from qa.report.plots import cells
+from qa.sampling.chances import chances_of
+from qa.words.chancewords import captions
 from tests.contract.test_ruleterms import AQL, counting
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"

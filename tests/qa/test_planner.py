@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qa.planner import Aim, Options, Procedure, as_document, options
-from qa.plans import two_point_plan
-from qa.planwords import options_in_words
-from qa.sequential import course, sprt, sprt_lines
+from qa.sampling.planner import Aim, Options, Procedure, as_document, options
+from qa.sampling.plans import two_point_plan
+from qa.sampling.sequential import course, sprt, sprt_lines
+from qa.words.planwords import options_in_words
 
 AIM = Aim(threshold=0.9, good=0.95)
 

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from qa.bounds import clopper_pearson
-from qa.plans import (
+from qa.sampling.plans import (
     FixedRule,
     TwoPoint,
     chance_to_accept,

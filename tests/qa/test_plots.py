@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qa.plots import Lane, Timeline, Window, data_uri, iou_histogram, precision_recall, timeline
+from qa.report.plots import Lane, Timeline, Window, data_uri, iou_histogram, precision_recall, timeline
 
 RECALL = list(np.linspace(0, 1, 101))
 LANES = (
@@ -78,5 +78,5 @@ def test_a_data_uri_holds_the_bytes() -> None:
 
 
 def test_importing_the_report_does_not_import_matplotlib() -> None:
-    code = "import sys, qa.plots; sys.exit('matplotlib' in sys.modules)"
+    code = "import sys, qa.report.plots; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0  # noqa: S603

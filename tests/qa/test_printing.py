@@ -17,9 +17,9 @@ from contract.verdict import Pins
 from goldgate.reporting import report_files
 from qa import defaults
 from qa.accept import judge
-from qa.report import ReportInput
+from qa.report.page import ReportInput
 from qa.score import score_boxes, score_events, score_keyframes, score_sentiments, score_shots
-from qa.wording import WORDS, Words
+from qa.words.wording import WORDS, Words
 from tests.oracles.deliveries import SENTIMENTS, Row, delivery, labels_of
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

@@ -17,9 +17,9 @@ from contract.tables import ITEMS, KIND_OF_TASK, REJECTS, SCHEMAS, STATES, Kind,
 from contract.terms import Terms, load_terms
 from contract.verdict import Criterion, Outcome, Pins, Verdict
 from qa import defaults
-from qa.report import ReportInput, render
+from qa.report.page import ReportInput, render
 from qa.score import score_boxes, score_events, score_keyframes, score_sentiments, score_shots
-from qa.wording import WORDS, Words
+from qa.words.wording import WORDS, Words
 
 TERMS = Path(__file__).resolve().parents[2] / "configs" / "demo.yaml"
 EVIL = "\"><script>alert('x')</script><img src=x onerror=alert(1)>"

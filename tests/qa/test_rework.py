@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qa.lifewords import reworked
 from qa.rework import Part, ReworkRates, rework_rates
+from qa.words.lifewords import reworked
 
 LOT = [f"i{number}" for number in range(100)]
 

@@ -16,10 +16,10 @@ from contract.tables import Kind
 from contract.terms import Terms, parse_terms
 from goldgate.reporting import report_files
 from qa.accept import judge
-from qa.report import ReportInput
-from qa.rulewords import rule_words
+from qa.report.page import ReportInput
 from qa.verifier.report import verify
-from qa.wording import Words, criterion_words
+from qa.words.rulewords import rule_words
+from qa.words.wording import Words, criterion_words
 from tests.contract.test_ruleterms import AQL, DEMO, counting
 from tests.oracles.deliveries import delivery
 from tests.qa.test_accept import pins

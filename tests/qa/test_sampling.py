@@ -3,7 +3,7 @@ import hashlib
 import pytest
 
 from qa.bounds import clopper_pearson
-from qa.sampling import (
+from qa.sampling.draw import (
     commitment,
     draw_key,
     draw_order,

@@ -11,8 +11,9 @@ from contract.errors import DeviceError, LabelsError
 from contract.labelset import LabelSet
 from contract.scores import BoxScore
 from contract.tables import Task
-from qa import defaults, iou
-from qa.overlaps import Grouped, overlapping_pairs
+from qa import defaults
+from qa.pairing import iou
+from qa.pairing.overlaps import Grouped, overlapping_pairs
 from qa.score import score_boxes
 from tests.oracles import overlaps
 from tests.oracles.boxes import corners, counts
@@ -274,7 +275,7 @@ def test_counts_add_over_any_split(gold: Rows, labels: Rows) -> None:
 
 
 def test_slicing_the_candidates_changes_nothing(scene: BoxScore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qa.boxes._PAIRS_AT_ONCE", 2)
+    monkeypatch.setattr("qa.pairing.boxes._PAIRS_AT_ONCE", 2)
     again = score_boxes(boxes(SCENE_LABELS, SCENE_STATES), boxes(SCENE_GOLD, SCENE_STATES), defaults.IMAGE)
     assert again.model_dump_json() == scene.model_dump_json()
     assert again.matches.equals(scene.matches)

@@ -11,8 +11,8 @@ from contract.labelset import LabelSet
 from contract.scores import EventScore, KeyframeScore, ShotScore
 from contract.tables import Task
 from qa import defaults
+from qa.pairing.temporal import tiou
 from qa.score import score_events, score_keyframes, score_shots
-from qa.temporal import tiou
 from tests.oracles.labelsets import event, keyframe, label_set, shot
 from tests.oracles.matching import best_matching
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qa.sequential import Lines, course, group_lines, group_looks, sprt, sprt_lines, sprt_mean_items
+from qa.sampling.sequential import Lines, course, group_lines, group_looks, sprt, sprt_lines, sprt_mean_items
 
 DUNCAN = [
     (0.01, 0.03, 2.5829, 2.0118, 0.01824, (111, 3, 216, 290, 181)),

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from qa.stable_sort import ascending_order, ascends, descending_keys, order_of_groups, sort_run
+from qa.pairing.stable_sort import ascending_order, ascends, descending_keys, order_of_groups, sort_run
 
 KEYS = arrays(np.uint64, st.integers(0, 300), elements=st.sampled_from([0, 1, 2, 2**12, 2**40, 2**40 + 1, 2**63, 2**64 - 1]))
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from contract.labelset import LabelSet
 from contract.tables import SCHEMAS, STATES, Kind, Task
-from qa.sampling import draw_key, draw_order, fresh_key
-from qa.strata import NONE, strata
-from qa.stratified import BLIND, DOUBLE, allocate, draw_strata, marked
+from qa.sampling.draw import draw_key, draw_order, fresh_key
+from qa.sampling.strata import NONE, strata
+from qa.sampling.stratified import BLIND, DOUBLE, allocate, draw_strata, marked
 
 SIZES = st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 60), min_size=1).filter(lambda of: sum(of.values()) > 0)
 

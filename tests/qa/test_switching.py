@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qa.switching import LotResult, Switching, after, follow, result_of, resume
+from qa.sampling.switching import LotResult, Switching, after, follow, result_of, resume
 
 GOOD = LotResult(accepted=True, accept_number=3, passes_tighter=True)
 FAIR = LotResult(accepted=True, accept_number=3, passes_tighter=False)

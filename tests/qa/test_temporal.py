@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qa.bands import Spans, overlapping_spans
-from qa.temporal import TimePairs, average_precision, match_intervals, match_points
+from qa.pairing.bands import Spans, overlapping_spans
+from qa.pairing.temporal import TimePairs, average_precision, match_intervals, match_points
 from tests.oracles import plainboxes, plaintemporal
 
 TIES = st.integers(0, 12).map(lambda value: value / 4)

@@ -23,8 +23,8 @@ from contract.verdict import Pins
 from goldgate.reporting import report_files
 from qa import bounds, defaults
 from qa.accept import judge
-from qa.dossier import evidence_tables
-from qa.report import ReportInput
+from qa.report.dossier import evidence_tables
+from qa.report.page import ReportInput
 from qa.score import score_boxes, score_events, score_keyframes, score_sentiments, score_shots
 from qa.verifier import limits
 from qa.verifier.findings import Findings

@@ -23,7 +23,7 @@ from goldgate.reporting import report_files
 from qa import defaults
 from qa.bias import bias_of, bias_rows, handled
 from qa.consistency import Profiles, agreement, completeness, gold_ceiling
-from qa.report import ReportInput
+from qa.report.page import ReportInput
 from qa.score import score_boxes, score_events, score_keyframes, score_sentiments, score_shots
 from qa.seeding import Names, caught, seed_errors
 from qa.verifier.findings import Findings

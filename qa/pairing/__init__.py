@@ -1,0 +1,1 @@
+"""Who pairs with whom: boxes, points and intervals of a submission against the gold's, and what is left over."""

@@ -1,0 +1,1 @@
+"""What verdicts and reports say, in Chinese and in English."""
