@@ -15,7 +15,7 @@ from contract.formats.loose import read_pair
 from contract.labelset import LabelSet
 from contract.reading import profile_reading, reading
 from contract.ruleterms import applied
-from contract.scores import BoxScore, Score, SentimentScore
+from contract.scores import BoxScore, Coverage, Score, SentimentScore
 from contract.tables import KIND_OF_TASK, Task
 from contract.terms import Terms, load_terms
 from contract.validate import validate_names
@@ -117,6 +117,7 @@ def describe_score(score: Score) -> list[str]:
             f"{score.task.value}: {score.correct} of {score.n} right, accuracy {share(score.accuracy)}, "
             f"lower bound {share(score.lower_bound)}, macro F1 {share(score.macro_f1)}, kappa {share(score.kappa)}",
             f"  majority: always the commonest label of the gold would score {share(score.majority_share)}{_trap(score)}",
+            *_partly(score.coverage),
         ]
     rates = score.contract if isinstance(score, BoxScore) else score
     lines = [
@@ -127,6 +128,19 @@ def describe_score(score: Score) -> list[str]:
         lines.append("  defects: " + ", ".join(f"{count} {name}" for name, count in score.defects.model_dump().items()))
         ap = f"AP {share(score.coco.AP)}, AP50 {share(score.coco.AP50)}" if score.coco else f"none: {score.coco_reason}"
         lines.append(f"  COCO: {ap}")
+    return lines + _partly(score.coverage)
+
+
+def _partly(coverage: Coverage) -> list[str]:
+    """Return what the figures do not stand on, or stand on although it was not handed in."""
+    lines = []
+    if coverage.without_gold:
+        lines.append(f"  of what the gold covers: {coverage.items} items; {coverage.without_gold} others have no gold")
+    if coverage.incomplete:
+        first = ", ".join(coverage.incomplete[:3]) + (", ..." if len(coverage.incomplete) > 3 else "")
+        lines.append(f"  {len(coverage.incomplete)} items of the gold were not labelled and count as wrong: {first}")
+    if coverage.excused:
+        lines.append(f"  {len(coverage.excused)} items are excused by the gold and not counted")
     return lines
 
 
