@@ -40,6 +40,14 @@ def compiled(function: Function) -> Function:
         function.__qualname__ = name
 
 
+def inlined(function: Function) -> Function:
+    """Return `function` to be compiled as a part of each compiled function that calls it.
+
+    For one that is called from one place and takes many arrays: numba hands each on as five to seven numbers.
+    """
+    return cast(Function, numba.njit(nogil=True, inline="always")(function))
+
+
 @functools.cache
 def _digest_of_imports(module: str) -> str:
     """Return a digest of `module` and of what it imports, directly or not, from its own package or from this one."""

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.compiled import compiled
+from contract.compiled import compiled, inlined
 from contract.formats.jsonstream.texts import unescaped
 from contract.formats.jsonstream.tokens import (
     ABSENT,
@@ -132,7 +132,7 @@ def _stop(buffer: Bytes, at: int, state: int, full: bool) -> int:
     return FULL if full else 0
 
 
-@compiled
+@inlined
 def _read_entry(  # noqa: PLR0913
     buffer: Bytes,
     at: int,
@@ -181,7 +181,7 @@ def _past_comma(buffer: Bytes, at: int) -> tuple[int, int]:
     return past_space(buffer, at + 1), ABSENT
 
 
-@compiled
+@inlined
 def _read_key(buffer: Bytes, at: int, place: int, layout: Bytes, memo: NDArray[np.int64]) -> tuple[int, int, int]:
     """Return the position of the value behind the key at `at`, and the field that the key names.
 
@@ -237,7 +237,7 @@ def _field_named(buffer: Bytes, at: int, layout: Bytes) -> int:
     return _NOT_OURS
 
 
-@compiled
+@inlined
 def _read_cell(  # noqa: PLR0913
     buffer: Bytes,
     at: int,
@@ -321,7 +321,7 @@ def _leave(memo: NDArray[np.int64], row: int, field: int, part: int, begin: int,
     return ABSENT
 
 
-@compiled
+@inlined
 def _read_four(  # noqa: PLR0913
     buffer: Bytes, at: int, row: int, field: int, layout: Bytes, numbers: NDArray[np.float64], memo: NDArray[np.int64]
 ) -> tuple[int, int]:
