@@ -73,7 +73,8 @@ def _consequence(path: str) -> str:
 def _path(names: Sequence[str | int]) -> str:
     text = ""
     for name in names:
-        text += f"[{name}]" if isinstance(name, int) else f".{name}" if text else str(name)
+        shown = str(name) if str(name).isprintable() else repr(name)  # a key may hold line feeds; a message is one line
+        text += f"[{name}]" if isinstance(name, int) else f".{shown}" if text else shown
     return text
 
 

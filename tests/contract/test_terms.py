@@ -246,6 +246,7 @@ def test_makeup_workday_counts_and_may_not_be_a_holiday() -> None:
         ("a: " + "[" * 3000 + "\n", "it is nested too deeply"),
         ("a: " + "9" * 5001 + "\n", "value has 5001 digits"),
         ("? [1, 2]\n: 3\n", "unhashable key"),
+        ('"two\\nlines": 3\n', "'two\\nlines' is not a field of the terms"),
     ],
 )
 def test_yaml_that_would_break_a_reader_is_refused(text: str, problem: str, tmp_path: Path) -> None:
@@ -254,3 +255,4 @@ def test_yaml_that_would_break_a_reader_is_refused(text: str, problem: str, tmp_
     with pytest.raises(TermsError) as caught:
         load_terms(path)
     assert problem in str(caught.value)
+    assert str(caught.value).isprintable()
