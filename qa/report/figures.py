@@ -20,7 +20,8 @@ def share(value: float | None, against: float | None = None) -> str:
     decimals = _DECIMALS
     while against is not None and decimals < _MOST_DECIMALS and not _same_side(value, against, decimals):
         decimals += 1
-    return f"{value:.{decimals}f}"
+    written = f"{value:.{decimals}f}"
+    return written.removeprefix("-") if float(written) == 0 else written
 
 
 def _same_side(value: float, against: float, decimals: int) -> bool:

@@ -26,6 +26,7 @@ def criterion(estimate: float | None, lower: float | None, upper: float | None, 
     ("value", "against", "written"),
     [
         (None, 0.9, DASH),
+        (-0.00001, None, "0.0000"),
         (0.9, 0.9, "0.9000"),
         (0.89996, 0.9, "0.89996"),
         (0.9000001, 0.9, "0.9000001"),
