@@ -112,16 +112,17 @@ def draw_curves(fates: Fates, positives: Ints, points: Floats, precision: Floats
         recall: shape (sizes, limits, thresholds); written likewise.
     """
     tally = _new_tally(positives, points)
+    true_words, false_words, plain = fates.true, fates.false, tally.plain
     order = ascending_order(fates.keys)
     for place in range(order.size):
-        member = order[place]
-        rank_class = int(fates.true[member] >> RANK_SHIFT)
+        true_word, false_word = true_words[order[place]], false_words[order[place]]
+        rank_class = int(true_word >> RANK_SHIFT)
         for size in range(SIZES):
-            true = (fates.true[member] >> np.uint64(size * THRESHOLDS)) & ALL
-            false = (fates.false[member] >> np.uint64(size * THRESHOLDS)) & ALL
+            true = (true_word >> np.uint64(size * THRESHOLDS)) & ALL
+            false = (false_word >> np.uint64(size * THRESHOLDS)) & ALL
             if false == ALL:
                 for limit in range(rank_class, LIMITS):
-                    tally.plain[size, limit] += 1
+                    plain[size, limit] += 1
             elif true | false:
                 _note(tally, true, false, size, rank_class, precision)
     for size in range(SIZES):

@@ -23,6 +23,10 @@ MAX_DETECTIONS: Final = np.array([1, 10, 100])  # of an image and class
 THRESHOLDS: Final = len(IOU_THRESHOLDS)
 SIZES: Final = len(AREAS)
 LIMITS: Final = len(MAX_DETECTIONS)  # also the rank class of what is beyond the largest
+# Tuples are constants to the compiler, which arrays are not.
+_AREAS: Final = tuple((float(low), float(high)) for low, high in AREAS)
+_LIMITS: Final = tuple(int(limit) for limit in MAX_DETECTIONS)
+_THRESHOLDS: Final = tuple(float(threshold) for threshold in IOU_THRESHOLDS)
 ALL: Final = np.uint64((1 << THRESHOLDS) - 1)
 RANK_SHIFT: Final = np.uint64(SIZES * THRESHOLDS)
 
@@ -174,7 +178,7 @@ def _measure_reach(count: int, desk: _Desk) -> None:
     """Write which thresholds each candidate reaches."""
     for candidate in range(count):
         reached = 0
-        while reached < THRESHOLDS and desk.overlap[candidate] >= IOU_THRESHOLDS[reached]:
+        while reached < THRESHOLDS and desk.overlap[candidate] >= _THRESHOLDS[reached]:
             reached += 1
         desk.reach[candidate] = np.uint64((1 << reached) - 1)
 
@@ -211,7 +215,7 @@ def _false_everywhere(area: float) -> np.uint64:
     """Return the word of a detection that matches nothing: false at every threshold of the sizes that hold it."""
     word = np.uint64(0)
     for size in range(SIZES):
-        if not (area < AREAS[size, 0] or area > AREAS[size, 1]):
+        if not (area < _AREAS[size][0] or area > _AREAS[size][1]):
             word |= ALL << np.uint64(size * THRESHOLDS)
     return word
 
@@ -220,7 +224,7 @@ def _false_everywhere(area: float) -> np.uint64:
 def _rank_class(rank: int) -> int:
     """Return which limit of detections is the first that lets `rank` in; LIMITS is none."""
     rank_class = 0
-    while rank_class < LIMITS and rank >= MAX_DETECTIONS[rank_class]:
+    while rank_class < LIMITS and rank >= _LIMITS[rank_class]:
         rank_class += 1
     return rank_class
 
