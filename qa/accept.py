@@ -24,7 +24,7 @@ from contract.terms import Terms
 from contract.verdict import Criterion, ItemCount, Outcome, Pins, Verdict
 from qa.conformity import conforming_interval, counted
 from qa.counting import evidence_of, lot_of, outcome_by_evidence, outcome_by_plan, plan_for
-from qa.criteria import CONFORMING, Demand, best_case, confidence, demands, measured
+from qa.criteria import CONFORMING, Demand, best_case, confidence, demands, due_in_whole, measured
 from qa.sampling.draw import provable_from
 from qa.words import sentences
 from qa.words.sentences import Sentence
@@ -111,18 +111,8 @@ def judge(
 
 
 def _incomplete(kind: Kind, items: int, unlabelled: Sequence[str]) -> tuple[Criterion, Sentence]:
-    """Return the criterion that only an incomplete lot has: it is counted and not sampled, so its limits are its share."""
-    share = 1 - len(unlabelled) / items
-    criterion = Criterion(
-        name=f"{kind.value}{_COMPLETE}",
-        kind=kind,
-        estimate=share,
-        lower_bound=share,
-        upper_bound=share,
-        threshold=1.0,
-        outcome=Outcome.EXTEND,
-        units=items,
-    )
+    """Return the criterion that only an incomplete lot has."""
+    criterion = due_in_whole(kind, "complete", share=1 - len(unlabelled) / items, units=items)
     return criterion, sentences.to_complete(kind, items, unlabelled)
 
 

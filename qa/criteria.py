@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from contract.scores import BoxScore, ClassRates, Interval, Score, SentimentScore, TimelineScore
 from contract.tables import Kind, Task
 from contract.terms import Terms
+from contract.verdict import Criterion, Outcome
 
 CONFORMING: Final = "conforming"
 
@@ -66,6 +67,23 @@ def _of_videos(terms: Terms) -> Iterator[Demand]:
 def _floors(kind: Kind, task: Task, names: tuple[str, ...], threshold: float | None) -> Iterator[Demand]:
     for name in names if threshold is not None else ():
         yield Demand(f"{kind.value}.class_recall.{name}", kind, task, "class_recall", threshold or 0.0, label=name)
+
+
+def due_in_whole(kind: Kind, what: str, *, share: float | None, units: int) -> Criterion:
+    """Return the criterion of what is due in whole and is counted, not sampled: its limits are its share.
+
+    Only what is not whole has one, so that it asks for the rest; `share` is None where nothing could be counted.
+    """
+    return Criterion(
+        name=f"{kind.value}.{what}",
+        kind=kind,
+        estimate=share,
+        lower_bound=share,
+        upper_bound=share,
+        threshold=1.0,
+        outcome=Outcome.EXTEND,
+        units=units,
+    )
 
 
 def measured(demand: Demand, scores: Mapping[Task, Score]) -> Interval | None:

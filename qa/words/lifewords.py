@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from contract.tables import Kind
 from contract.verdict import Criterion, Outcome, Verdict
+from qa.criteria import due_in_whole
 from qa.report.figures import share
 from qa.rework import Part, ReworkRates
 from qa.words.sentences import Sentence
@@ -27,20 +28,10 @@ def amended(verdict: Verdict, remarks: Sequence[Sentence], *, missing: Sequence[
 
 
 def missing_gold(kind: Kind, *, sampled: int, missing: Sequence[str]) -> tuple[Criterion, Sentence]:
-    """Return the criterion of a sample that the gold does not cover: counted, so that its limits are its share."""
+    """Return the criterion of a sample that the gold does not cover."""
     unit, unit_zh = _UNITS[kind]
-    covered = 1 - len(missing) / sampled
     names = ", ".join(missing[:_MOST_NAMED]) + (", ..." if len(missing) > _MOST_NAMED else "")
-    criterion = Criterion(
-        name=f"{kind.value}.sampled",
-        kind=kind,
-        estimate=covered,
-        lower_bound=covered,
-        upper_bound=covered,
-        threshold=1.0,
-        outcome=Outcome.EXTEND,
-        units=sampled,
-    )
+    criterion = due_in_whole(kind, "sampled", share=1 - len(missing) / sampled, units=sampled)
     return criterion, Sentence(
         f"{kind.value}.sampled: {len(missing)} of the {sampled} {unit} of the sample have no gold yet; the figures stand on "
         f"the other {sampled - len(missing)}, and nothing is accepted before the gold covers the sample: {names}.",
@@ -51,16 +42,7 @@ def missing_gold(kind: Kind, *, sampled: int, missing: Sequence[str]) -> tuple[C
 
 def undrawn(kind: Kind) -> tuple[Criterion, Sentence]:
     """Return the criterion of a sample to which both parties are committed and that was not drawn."""
-    criterion = Criterion(
-        name=f"{kind.value}.sampled",
-        kind=kind,
-        estimate=None,
-        lower_bound=None,
-        upper_bound=None,
-        threshold=1.0,
-        outcome=Outcome.EXTEND,
-        units=0,
-    )
+    criterion = due_in_whole(kind, "sampled", share=None, units=0)
     return criterion, Sentence(
         f"{kind.value}.sampled: both parties are committed to a draw that is due; nothing is accepted before it.",
         f"{kind.value}.sampled：双方已就抽样作出承诺而尚未抽样；抽样之前不予接收。",
