@@ -15,6 +15,7 @@ from contract.tables import Kind
 from models.sentiment import SentimentClassifier
 from models.train_sentiment import TrainSettings, train_sentiment
 
+# Epochs enough to converge: fewer left the accuracy to the rounding of the processor at hand.
 SMALL = TrainSettings(
     vocabulary=300,
     alphabet=200,
@@ -22,8 +23,8 @@ SMALL = TrainSettings(
     intermediate=32,
     layers=1,
     heads=2,
-    bag_epochs=2,
-    epochs=2,
+    bag_epochs=6,
+    epochs=4,
     batch=16,
     test_percent=25,
 )
