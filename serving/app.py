@@ -23,12 +23,13 @@ from contract import errors
 from contract.predictor import Predictor
 from contract.tables import Kind
 from models.registry import find_entry, weights_of
-from serving.backend import HandleBackend
+from serving.backend import LaneBackend
 from serving.client import RayPredictor
 from serving.config import MIB, Address, ModelSettings, ServeSettings
 from serving.deployment import ModelDeployment, build_model
-from serving.ingress import build_api
+from serving.front import Front, build_front
 from serving.isolation import Patience
+from serving.lanes import HandleLane
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,8 @@ def with_front_door(args: ServeSettings, models: Sequence[serve.Application]) ->
     """Return the HTTP front door before `models`, the deployments of the kinds that `args` name."""
 
     def front_door() -> FastAPI:
-        return build_api(HandleBackend(args), args)
+        application = serve.get_replica_context().app_name
+        return build_front(Front(LaneBackend({kind: HandleLane(kind, application) for kind in args.models}, args), args))
 
     deployment = serve.deployment(serve.ingress(front_door)()).options(
         name=_FRONT_DOOR, ray_actor_options={"num_cpus": args.num_cpus}, max_ongoing_requests=_FRONT_DOOR_REQUESTS
@@ -74,7 +76,6 @@ def model_application(kind: Kind, settings: ModelSettings, make: Callable[[], Pr
     deployment = serve.deployment(ModelDeployment).options(
         name=kind.value,
         ray_actor_options=actor,
-        user_config=settings.batching.model_dump(),
         max_ongoing_requests=settings.max_ongoing_requests,
         max_constructor_retry_count=_LOAD_ATTEMPTS,
         health_check_period_s=settings.health_check_period_s,

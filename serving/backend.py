@@ -1,31 +1,27 @@
-"""The models as the front door sees them: calls over Serve handles, failures as problems."""
+"""The models as the front doors see them: calls gathered into batches, failures as problems.
+
+A `Lane` leads to one model; `LaneBackend` puts a `Gather` before each, so that calls of one item that come together,
+through whichever door, share a model call.
+"""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Sequence
-from typing import Any, Final, Protocol, cast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import pyarrow as pa
-from ray import exceptions as ray_errors
-from ray import serve
-from ray.serve import exceptions as serve_errors
 
 from contract.predictor import Description, Source
 from contract.tables import Kind
-from serving.config import Limits, ServeSettings
-from serving.problems import REPLICA_DIED, ProblemError
-
-# A person's single call is sent again once when its replica dies; a job's client counts deaths itself.
-_ATTEMPTS_ONE: Final = 2
-_DESCRIBE_TIMEOUT_S: Final = 10.0
-_STATUS_TIMEOUT_S: Final = 5.0
-_RETRY_AFTER_S: Final = 5
+from serving.config import Batching, Limits, ServeSettings
+from serving.gather import Gather, Lane
+from serving.http.problems import ProblemError
 
 Row = dict[str, Any]
 
 
 class Backend(Protocol):
-    """What the front door needs of the models; every failure is a ProblemError."""
+    """What the front doors need of the models; every failure is a ProblemError."""
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
@@ -37,11 +33,15 @@ class Backend(Protocol):
         ...
 
     async def label(self, kind: Kind, sources: Sequence[Source]) -> tuple[Description, list[Row]]:
-        """Label the few items of a person's call; a single one shares a batch with its contemporaries."""
+        """Label the few items of a person's call, each in a batch with its contemporaries.
+
+        Returns:
+            The model, and a row of `contract.answers` for every source, in their order.
+        """
         ...
 
     async def label_many(self, kind: Kind, sources: Sequence[Source]) -> pa.Table:
-        """Label a job's chunk."""
+        """Label a job's chunk in a call of its own."""
         ...
 
     async def waiting(self) -> list[str]:
@@ -49,81 +49,69 @@ class Backend(Protocol):
         ...
 
 
-class HandleBackend:
-    """A `Backend` on the deployments of this application; built inside the front door's replica."""
+@dataclass
+class _Track:
+    """A lane in service, and the gather before it."""
 
-    def __init__(self, settings: ServeSettings) -> None:
+    lane: Lane
+    gather: Gather
+
+
+class LaneBackend:
+    """A `Backend` of one lane a kind.
+
+    Args:
+        lanes: kind -> the way to its model.
+        settings: of the service; batching by kind, limits of calls.
+    """
+
+    def __init__(self, lanes: Mapping[Kind, Lane], settings: ServeSettings) -> None:
         self._limits: Limits = settings.limits
-        self._handles = {kind: serve.get_deployment_handle(kind.value) for kind in settings.models}
+        self._tracks = {kind: self._track(kind, lane, settings.models[kind].batching) for kind, lane in lanes.items()}
+
+    def _track(self, kind: Kind, lane: Lane, batching: Batching) -> _Track:
+        return _Track(lane, Gather(kind, lane, batching=batching, limits=self._limits))
+
+    async def change(self, kind: Kind, lane: Lane, batching: Batching) -> None:
+        """Send what comes from now on through `lane`, and return when the last call on the old lane is answered."""
+        old = self._tracks.get(kind)
+        self._tracks[kind] = self._track(kind, lane, batching)
+        if old is not None:
+            await old.gather.drained()
+
+    async def drained(self) -> None:
+        """Return when no call is under way."""
+        await asyncio.gather(*(track.gather.drained() for track in self._tracks.values()))
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """Kinds that have a model."""
-        return tuple(self._handles)
+        return tuple(self._tracks)
 
     async def describe(self, kind: Kind) -> Description:
         """Tell which model labels `kind`."""
-        return cast("Description", await self._call(kind, "describe", timeout_s=_DESCRIBE_TIMEOUT_S))
+        return await self._of(kind).lane.describe()
 
     async def label(self, kind: Kind, sources: Sequence[Source]) -> tuple[Description, list[Row]]:
-        """Label the few items of a person's call; a single one shares a batch with its contemporaries."""
-        if len(sources) > 1:
-            answer = await self.label_many(kind, sources)
-            return await self.describe(kind), cast("list[Row]", answer.to_pylist())
-        for attempt in range(1, _ATTEMPTS_ONE + 1):
-            try:
-                description, row = await self._call(kind, "predict_one", sources[0], timeout_s=self._limits.call_timeout_s)
-                break
-            except ProblemError as problem:
-                if problem.kind != REPLICA_DIED or attempt == _ATTEMPTS_ONE:
-                    raise
-        return description, [row]
+        """Label the few items of a person's call, each in a batch with its contemporaries."""
+        return await self._of(kind).gather.label(sources)
 
     async def label_many(self, kind: Kind, sources: Sequence[Source]) -> pa.Table:
-        """Label a job's chunk."""
-        columns = (
-            [source.item for source in sources],
-            [source.uri for source in sources],
-            [source.data for source in sources],
-        )
-        return await self._call(kind, "predict_many", *columns, timeout_s=self._limits.call_timeout_s)
+        """Label a job's chunk in a call of its own."""
+        return await self._of(kind).gather.label_chunk(sources)
 
     async def waiting(self) -> list[str]:
-        """Return the kinds whose model is not loaded yet: replicas run only once they have loaded it."""
-        try:
-            status = await asyncio.wait_for(asyncio.to_thread(serve.status), _STATUS_TIMEOUT_S)
-        except (asyncio.TimeoutError, ray_errors.RayError) as error:
-            raise ProblemError(503, "the cluster does not tell its state", retry_after_s=_RETRY_AFTER_S) from error
-        deployments = status.applications[serve.get_replica_context().app_name].deployments
-        return [kind.value for kind in self._handles if not _loaded(deployments.get(kind.value))]
+        """Return the kinds whose model is not loaded yet."""
+        tracks = list(self._tracks.items())
+        loaded = await asyncio.gather(*(track.lane.ready() for _, track in tracks))
+        return [kind.value for (kind, _), ready in zip(tracks, loaded, strict=True) if not ready]
 
-    async def _call(self, kind: Kind, method: str, *arguments: Any, timeout_s: float) -> Any:
-        handle = self._handles.get(kind)
-        if handle is None:
+    def waiting_items(self) -> dict[Kind, int]:
+        """Return how many items wait for a call of each model."""
+        return {kind: track.gather.waiting for kind, track in self._tracks.items()}
+
+    def _of(self, kind: Kind) -> _Track:
+        track = self._tracks.get(kind)
+        if track is None:
             raise ProblemError(404, f"this service has no {kind.value} model; GET /v1/models lists those it has")
-        async with _problems(kind, timeout_s):
-            return await asyncio.wait_for(getattr(handle, method).remote(*arguments), timeout_s)
-
-
-def _loaded(deployment: Any) -> bool:
-    """A deployment that is healthy with no replica has scaled to zero and wakes on a call."""
-    return deployment is not None and (deployment.status == "HEALTHY" or deployment.replica_states.get("RUNNING", 0) > 0)
-
-
-@contextlib.asynccontextmanager
-async def _problems(kind: Kind, timeout_s: float) -> AsyncIterator[None]:
-    """Turn the failures of Ray into problems."""
-    try:
-        yield
-    except ray_errors.RayTaskError as error:  # first, for it is an instance of what the model raised, too
-        cause = error.cause
-        sentence = f"the {kind.value} model raised {type(cause).__name__}; the service's log has the rest"
-        raise ProblemError(500, sentence) from error
-    except asyncio.TimeoutError as error:
-        raise ProblemError(504, f"the {kind.value} model did not answer in {timeout_s:.0f} s; send fewer items") from error
-    except (ray_errors.RayActorError, ray_errors.WorkerCrashedError) as error:
-        sentence = f"the {kind.value} model's process died under this call; send it again"
-        raise ProblemError(503, sentence, kind=REPLICA_DIED, retry_after_s=_RETRY_AFTER_S) from error
-    except (ray_errors.RayError, serve_errors.RayServeException) as error:
-        sentence = f"the {kind.value} model takes no calls now ({type(error).__name__})"
-        raise ProblemError(503, sentence, retry_after_s=_RETRY_AFTER_S) from error
+        return track

@@ -19,9 +19,9 @@ from contract.predictor import Description, Source
 from contract.tables import Kind
 from models.content import read_content
 from serving.config import MIB
+from serving.http.problems import REPLICA_DIED
+from serving.http.wire import MEDIA_TYPE, decode_answer, encode_sources
 from serving.isolation import Isolation, Patience, ReplicaDiedError, UnavailableError
-from serving.problems import REPLICA_DIED
-from serving.wire import MEDIA_TYPE, decode_answer, encode_sources
 
 logger = logging.getLogger(__name__)
 

@@ -1,11 +1,12 @@
 """Settings of the service, validated whole: which models, on what, how many, and how much a call may carry."""
 
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from contract.errors import InputError
 from contract.tables import Kind
@@ -23,10 +24,11 @@ class Settings(BaseModel):
 
 
 class Batching(Settings):
-    """How one-item calls are gathered; may change while the service runs (Serve's ``user_config``)."""
+    """How the items of small calls are gathered: as many as wait, whenever one of the calls in flight is answered."""
 
     max_batch_size: Positive = 16
-    batch_wait_timeout_s: Annotated[float, Field(ge=0)] = 0.01
+    calls_in_flight: Positive = 2
+    """Gathered calls on their way to each replica: one that the model works on, and the next."""
 
 
 class Scaling(Settings):
@@ -34,7 +36,7 @@ class Scaling(Settings):
 
     min_replicas: Annotated[int, Field(ge=0)] = 1
     max_replicas: Positive = 1
-    target_ongoing_requests: Annotated[float, Field(gt=0)] = 2.0
+    target_ongoing_requests: Annotated[float, Field(gt=0)] = 1.5
 
     @model_validator(mode="after")
     def _ordered(self) -> "Scaling":
@@ -74,7 +76,24 @@ class Limits(Settings):
     max_video_bytes: Positive = 512 * MIB
     max_items: Positive = 64
     max_job_items: Positive = 1024
+    max_items_waiting: Positive = 256
+    """Items that may wait for one model; more are refused with 503 until there is room."""
+    max_chunk_items_waiting: Positive = 8192
+    """Items of jobs' chunks that may wait for one model."""
     call_timeout_s: Seconds = 600.0
+
+
+class Door(str, Enum):
+    """A protocol that the service speaks."""
+
+    REST = "rest"
+
+
+class DoorSettings(Settings):
+    """Whether a door is open, and the port it has for itself beside the shared one."""
+
+    open: bool = True
+    port: Annotated[int, Field(gt=0, lt=65536)] | None = None
 
 
 class ServeSettings(Settings):
@@ -84,10 +103,17 @@ class ServeSettings(Settings):
     terms: dict[str, Any] | None = None
     """A contract's document: its classes, label map and thresholds; None keeps the models' own."""
     limits: Limits = Limits()
+    doors: Annotated[dict[Door, DoorSettings], Field(validate_default=True)] = {}
+    """All doors are open on the shared port; what is said here differs."""
     allowed_folders: tuple[Path, ...] = ()
     """Folders that the replicas can read and that a caller may name paths in; none by default."""
     num_cpus: Annotated[float, Field(ge=0)] = 0.1
     """CPUs that the HTTP front door reserves."""
+
+    @field_validator("doors")
+    @classmethod
+    def _all_doors(cls, doors: dict[Door, DoorSettings]) -> dict[Door, DoorSettings]:
+        return {door: doors.get(door, DoorSettings()) for door in Door}
 
     @model_validator(mode="after")
     def _folders_are_absolute(self) -> "ServeSettings":

@@ -7,27 +7,25 @@ replicas (or fractions of a GPU) are how to run several.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pyarrow as pa
-from ray import serve
 
 from contract.answers import check_answer
 from contract.predictor import Description, Predictor, Source
 from contract.tables import Kind
 from contract.terms import parse_terms
 from models.registry import build_predictor
-from serving.config import Batching, ModelSettings
+from serving.config import ModelSettings
 
 logger = logging.getLogger(__name__)
 
 # A model whose every call raises is taken for broken (a lost CUDA context, for example) and replaced.
 _FAILURES_UNTIL_UNHEALTHY = 3
-
-Row = dict[str, Any]
 
 
 def build_model(kind: Kind, settings: ModelSettings, terms: Mapping[str, Any] | None) -> Predictor:
@@ -56,15 +54,7 @@ class ModelDeployment:
         self._predictor.load(device)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
         self._failures = 0
-        batch = serve.batch(max_batch_size=Batching().max_batch_size, batch_wait_timeout_s=Batching().batch_wait_timeout_s)
-        self._batched: Any = batch(self._label_batch)
         logger.info("loaded %s on %s", self._predictor.describe().source, device)
-
-    def reconfigure(self, user_config: Mapping[str, Any]) -> None:
-        """Take new batching settings (`Batching`) without a restart."""
-        batching = Batching.model_validate(user_config)
-        self._batched.set_max_batch_size(batching.max_batch_size)
-        self._batched.set_batch_wait_timeout_s(batching.batch_wait_timeout_s)
 
     async def check_health(self) -> None:
         """Answer Serve's probe; a replica whose model only fails is replaced.
@@ -79,28 +69,22 @@ class ModelDeployment:
         """Tell which model this is; never waits for a running call."""
         return self._predictor.describe()
 
-    async def predict_one(self, source: Source) -> tuple[Description, Row]:
-        """Label one item, gathered with its contemporaries into one model call.
+    async def predict_many(
+        self, items: list[str], uris: list[str], data: list[bytes | None], requests: tuple[str, ...] = ()
+    ) -> pa.Table:
+        """Label items in one call of the model; the arguments are the columns of their sources, lean to pickle.
 
-        Returns:
-            The model, and the item's row of `contract.answers`.
-        """
-        row = await cast("Awaitable[Row]", self._batched(source))
-        return self._predictor.describe(), row
-
-    async def predict_many(self, items: list[str], uris: list[str], data: list[bytes | None]) -> pa.Table:
-        """Label a chunk; the arguments are the columns of its sources, lean to pickle.
-
-        Content travels in `data` only where a caller holds it already; paths are opened here.
+        Content travels in `data` only where a caller holds it already; paths are opened here. `requests` are the ids
+        of those for whom the call is made.
         """
         sources = [
             Source(item=item, kind=self._kind, uri=uri, data=content)
             for item, uri, content in zip(items, uris, data, strict=True)
         ]
-        return await self._label(sources)
-
-    async def _label_batch(self, sources: list[Source]) -> list[Row]:
-        return cast("list[Row]", (await self._label(sources)).to_pylist())
+        started = time.monotonic()
+        answer = await self._label(sources)
+        logger.info("%d items in %.1f ms for %s", len(items), 1000 * (time.monotonic() - started), " ".join(requests) or "-")
+        return answer
 
     async def _label(self, sources: Sequence[Source]) -> pa.Table:
         loop = asyncio.get_running_loop()

@@ -1,7 +1,11 @@
 """What every test of the session shares."""
 
+import contextlib
 import socket
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import hypothesis
 import pytest
@@ -37,3 +41,28 @@ def ray_address() -> Iterator[tuple[str, int]]:
     yield host, port
     serve.shutdown()
     ray.shutdown()
+
+
+@pytest.fixture
+def listen() -> Iterator[Callable[[Any], str]]:
+    """Put an ASGI application on a port of the loopback and return its address; all of them stop with the test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda app: stack.enter_context(listening(app))
+
+
+@contextlib.contextmanager
+def listening(app: Any) -> Iterator[str]:
+    """Run an ASGI application in a thread, on real sockets."""
+    import uvicorn
+
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", lifespan="off"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started and thread.is_alive():
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(timeout=30)

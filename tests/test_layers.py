@@ -29,6 +29,8 @@ OWNERS = {
     "PIL": {"models", "prelabel", "qa", "goldgate"},
     "ray": {"serving"},
     "fastapi": {"serving"},
+    "starlette": {"serving"},
+    "uvicorn": {"serving"},
     "httpx": {"serving"},
     "numba": {"contract"},
     "scipy": {"qa"},

@@ -66,8 +66,8 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def service(ray_address: tuple[str, int], orders: Path, videos: Path) -> Iterator[Serving]:
     """The running application, with small limits."""
-    # The text model waits long for company, so that calls made together are seen to share a batch.
-    company = Batching(max_batch_size=4, batch_wait_timeout_s=3)
+    # One small call at a time, so that those made meanwhile are seen to share the next.
+    company = Batching(max_batch_size=4, calls_in_flight=1)
     model = ModelSettings(name="fake", device="cpu", num_cpus=0.1, health_check_period_s=0.5)
     settings = ServeSettings(
         models={Kind.IMAGE: model, Kind.TEXT: model.model_copy(update={"batching": company}), Kind.VIDEO: model},

@@ -101,7 +101,7 @@ def test_scaling_becomes_serve_s_own() -> None:
         ModelSettings(name="fake", device="cpu", threads=3, scaling=Scaling(min_replicas=1, max_replicas=4))
     )
     config = moving._deployment_config.autoscaling_config
-    assert (config.min_replicas, config.max_replicas, config.target_ongoing_requests) == (1, 4, 2.0)
+    assert (config.min_replicas, config.max_replicas, config.target_ongoing_requests) == (1, 4, 1.5)
     assert moving.ray_actor_options["runtime_env"] == {"env_vars": {"OMP_NUM_THREADS": "3"}}
 
 

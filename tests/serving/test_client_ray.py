@@ -15,8 +15,8 @@ from contract.tables import Kind, State
 from models.fake import FakePredictor
 from serving.app import Serving
 from serving.client import HttpPredictor, RayPredictor
+from serving.http.wire import encode_answer
 from serving.isolation import Patience
-from serving.wire import encode_answer
 
 pytestmark = pytest.mark.e2e
 
@@ -72,7 +72,7 @@ def test_one_item_calls_share_a_model_call(service: Serving, orders: Path) -> No
 def test_what_the_model_raises_is_one_sentence(predictor: RayPredictor, service: Serving) -> None:
     with pytest.raises(EndpointError, match="the text model raised ZeroDivisionError: told to"):
         predictor.predict(texts("a", "raise"))
-    reply = httpx.post(f"{address(service)}/v1/sentiment", json={"texts": ["a", "raise"]}, timeout=60)
+    reply = httpx.post(f"{address(service)}/v1/sentiment", json={"text": "raise"}, timeout=60)
     assert reply.status_code == 500
     assert reply.json()["detail"] == "the text model raised ZeroDivisionError; the service's log has the rest"
 

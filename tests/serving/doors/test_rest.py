@@ -15,7 +15,7 @@ from contract.tables import Kind
 from models.fake import FakePredictor
 from serving.app import Serving
 from serving.client import HttpPredictor
-from serving.wire import MEDIA_TYPE, encode_answer, encode_sources
+from serving.http.wire import MEDIA_TYPE, encode_answer, encode_sources
 
 pytestmark = pytest.mark.e2e
 

@@ -16,6 +16,10 @@ REPLICA_DIED: Final = "urn:goldgate:replica-died"
 """The `type` of the 503 that says: this very call's replica died while it ran."""
 
 
+MODEL_RAISED: Final = "urn:goldgate:model-raised"
+"""The `type` of the 500 that says: the model raised on what this call carried."""
+
+
 class Problem(BaseModel):
     """The body of every error."""
 

@@ -13,7 +13,7 @@ from starlette.datastructures import UploadFile
 from contract.predictor import Source
 from contract.tables import Kind
 from serving.config import Limits
-from serving.problems import ProblemError, validation_sentence
+from serving.http.problems import ProblemError, validation_sentence
 
 _REMOTE_KEYS: Final = frozenset({"uri", "url", "uris", "urls"})
 _NO_FETCHING: Final = "this service fetches nothing by URI; send the content itself"

@@ -8,7 +8,7 @@ from contract.errors import LabelsError, SourceError
 from contract.predictor import Source
 from contract.tables import Kind
 from models.fake import FakePredictor
-from serving.wire import SOURCES, decode_answer, decode_sources, encode_answer, encode_sources
+from serving.http.wire import SOURCES, decode_answer, decode_sources, encode_answer, encode_sources
 
 some_text = st.text(st.characters(exclude_categories=["Cs"]))
 some_sources = st.lists(

@@ -1,4 +1,4 @@
-"""The HTTP front door: FastAPI over a `serving.backend.Backend`. OpenAPI 3.1 stands at /openapi.json."""
+"""The REST door: FastAPI over a `serving.backend.Backend`. OpenAPI 3.1 stands at /openapi.json."""
 
 import importlib.metadata
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from contract.predictor import Source
 from contract.tables import Kind
 from serving.backend import Backend
 from serving.config import Limits, ServeSettings
-from serving.documents import (
+from serving.http.documents import (
     EXAMPLES,
     DetectAnswer,
     Health,
@@ -27,8 +27,8 @@ from serving.documents import (
     sentiment_request,
     video_request,
 )
-from serving.problems import BodyLimit, ProblemError, install
-from serving.uploads import (
+from serving.http.problems import BodyLimit, ProblemError, install
+from serving.http.uploads import (
     allowed_path,
     check_count,
     image_sources,
@@ -36,13 +36,13 @@ from serving.uploads import (
     text_sources,
     video_sources,
 )
-from serving.wire import MEDIA_TYPE, decode_sources, encode_answer
+from serving.http.wire import MEDIA_TYPE, decode_sources, encode_answer
 
 _REFUSALS = (400, 404, 413, 415, 422, 500, 503, 504)
 
 
-def build_api(backend: Backend, settings: ServeSettings) -> FastAPI:
-    """Return the front door of `backend`; nothing is loaded or called until a request comes."""
+def rest_door(backend: Backend, settings: ServeSettings) -> FastAPI:
+    """Return the REST door of `backend`; nothing is loaded or called until a request comes."""
     api = FastAPI(
         title="goldgate",
         version=importlib.metadata.version("goldgate"),

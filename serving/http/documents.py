@@ -7,10 +7,10 @@ from pydantic import BaseModel
 
 from contract.predictor import Description
 from contract.tables import TASKS_OF_KIND, Kind
-from serving.problems import MEDIA_TYPE as PROBLEM_MEDIA_TYPE
-from serving.problems import Problem
-from serving.uploads import DetectBody, SentimentBody, VideoBody
-from serving.wire import MEDIA_TYPE as ARROW_MEDIA_TYPE
+from serving.http.problems import MEDIA_TYPE as PROBLEM_MEDIA_TYPE
+from serving.http.problems import Problem
+from serving.http.uploads import DetectBody, SentimentBody, VideoBody
+from serving.http.wire import MEDIA_TYPE as ARROW_MEDIA_TYPE
 
 
 class ModelName(BaseModel):

@@ -1,0 +1,47 @@
+"""The front doors together: which there are, where each stands, and what all of them stand on."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from fastapi import FastAPI
+
+from serving.backend import Backend
+from serving.config import Door, ServeSettings
+from serving.doors.rest import rest_door
+
+PREFIXES: Final[Mapping[Door, str]] = MappingProxyType({Door.REST: ""})
+"""Where a door stands on the shared port; on a port of its own it stands at the root."""
+
+
+@dataclass(frozen=True)
+class Front:
+    """What the doors stand on.
+
+    Args:
+        backend: the models.
+        settings: of the service.
+    """
+
+    backend: Backend
+    settings: ServeSettings
+
+
+_MAKERS: Final[Mapping[Door, Callable[[Front], FastAPI]]] = MappingProxyType(
+    {Door.REST: lambda front: rest_door(front.backend, front.settings)}
+)
+
+
+def build_door(door: Door, front: Front) -> FastAPI:
+    """Return `door` at its own root, for a port of its own."""
+    return _MAKERS[door](front)
+
+
+def build_front(front: Front) -> FastAPI:
+    """Return all open doors on one port: REST at the root, each other under its prefix."""
+    root = build_door(Door.REST, front)
+    for door, prefix in PREFIXES.items():
+        if prefix and front.settings.doors[door].open:
+            root.mount(prefix, build_door(door, front))
+    return root

@@ -1,0 +1,1 @@
+"""What HTTP carries: bodies, answers, problems, limits."""

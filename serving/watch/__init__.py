@@ -1,0 +1,1 @@
+"""Watching the service: request ids, logs, metrics, the status page."""
