@@ -83,7 +83,7 @@ def test_bad_documents_are_told_in_one_sentence(document: str, message: str) -> 
 
 @pytest.mark.parametrize("data", ["<a/>".encode("utf-16-le"), b"<a>\xff</a>", b"\xef\xbb<a/>", b"\0<a/>"])
 def test_other_encodings_are_refused(data: bytes) -> None:
-    with pytest.raises(FormatError, match=r"^f\.xml: not an XML document: "):
+    with pytest.raises(FormatError, match=r"^f\.xml: (not an XML document|ends before)"):
         told(data)
 
 
