@@ -81,7 +81,7 @@ def test_bad_documents_are_told_in_one_sentence(document: str, message: str) -> 
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("data", ["<a/>".encode("utf-16-le"), b"<a>\xff</a>", b"\xef\xbb<a/>", b"\0<a/>"])
+@pytest.mark.parametrize("data", [b"<a>\xff</a>", b"\xef\xbb<a/>", b"\0<a/>"])
 def test_other_encodings_are_refused(data: bytes) -> None:
     with pytest.raises(FormatError, match=r"^f\.xml: (not an XML document|ends before)"):
         told(data)
