@@ -253,16 +253,19 @@ def verify_report_(
 
 
 @app.command()
-def serve(
+def serve(  # noqa: PLR0913 - a command's options are its public face
     config: Annotated[Path | None, typer.Option(help="Settings of the server; configs/serve.yaml if left out.")] = None,
     contract: Annotated[Path | None, typer.Option("--contract", "-c", help="Terms whose labels to speak.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on; that of the settings if left out.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; that of the settings if left out.")] = None,
+    certificate: Annotated[Path | None, typer.Option(help="TLS certificate chain (PEM); with --key.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Key of the certificate (PEM).")] = None,
+    address: Annotated[str, typer.Option(help="Where the models run: ray, or local for this process.")] = "ray",
 ) -> int:
-    """Serve the models over HTTP until Ctrl-C."""
-    from goldgate.serving_command import serve_models
+    """Serve the models over HTTP until Ctrl-C; SIGHUP exchanges models."""
+    from goldgate.serving_command import Listening, serve_models
 
-    return serve_models(config, contract, host=host, port=port)
+    return serve_models(config, contract, Listening(host, port, certificate, key), run_on=address)
 
 
 @models_app.command("list")

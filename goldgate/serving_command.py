@@ -1,24 +1,66 @@
 """`goldgate serve`: the HTTP service in the foreground."""
 
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+from contract.errors import InputError
 from contract.terms import Terms, load_terms
 from goldgate.console import EXIT_DONE, say
 from goldgate.wiring import models_of_terms
 from models.registry import default_models_file
-from serving.app import serve_forever
-from serving.config import ServeSettings, load_settings
+from serving.config import Address, ServeSettings, load_settings
+from serving.front import Front
+from serving.listen import serve_forever
+from serving.running import LocalModels, Models, start_serving
+
+_STARTS: dict[str, Callable[[ServeSettings], Models]] = {"ray": start_serving, "local": LocalModels}
 
 
-def serve_models(config: Path | None, contract: Path | None, *, host: str | None, port: int | None) -> int:
-    """Serve until Ctrl-C; options go before the config file's address."""
-    settings, address = load_settings(config or default_models_file().with_name("serve.yaml"))
-    if contract is not None:
-        settings = _under(load_terms(contract), settings)
-    host, port = host or address.host, port or address.port
-    say(f"goldgate: serving {', '.join(kind.value for kind in settings.models)} on http://{host}:{port} (Ctrl-C stops)")
-    serve_forever(settings, host, port)
+@dataclass(frozen=True)
+class Listening:
+    """What the command line says of the address; None leaves it to the settings."""
+
+    host: str | None = None
+    port: int | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    def over(self, address: Address) -> Address:
+        """Return `address` with what was said here in its place."""
+        said = {"host": self.host, "port": self.port, "ssl_certfile": self.certificate, "ssl_keyfile": self.key}
+        return Address.model_validate(
+            address.model_dump() | {name: value for name, value in said.items() if value is not None}
+        )
+
+
+def serve_models(config: Path | None, contract: Path | None, listening: Listening, *, run_on: str) -> int:
+    """Serve until Ctrl-C or SIGTERM; SIGHUP reads the settings again and exchanges the models that they change.
+
+    Args:
+        config: settings; configs/serve.yaml if None.
+        contract: terms whose labels to speak.
+        listening: goes before the address of the settings.
+        run_on: ray, or local for models in this process.
+    """
+    if run_on not in _STARTS:
+        raise InputError(f"--address {run_on!r}: write ray or local")
+    path = config or default_models_file().with_name("serve.yaml")
+    settings, address = _read(path, contract)
+    address = listening.over(address)
+    with contextlib.closing(_STARTS[run_on](settings)) as models:
+        kinds = ", ".join(kind.value for kind in settings.models)
+        say(f"goldgate: serving {kinds} on {address.scheme}://{address.host}:{address.port} (Ctrl-C stops)")
+        serve_forever(
+            models, address, make_front=lambda backend: Front(backend, settings), reload=lambda: _read(path, contract)[0]
+        )
     return EXIT_DONE
+
+
+def _read(config: Path, contract: Path | None) -> tuple[ServeSettings, Address]:
+    settings, address = load_settings(config)
+    return (settings if contract is None else _under(load_terms(contract), settings)), address
 
 
 def _under(terms: Terms, settings: ServeSettings) -> ServeSettings:

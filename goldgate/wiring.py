@@ -99,8 +99,8 @@ def _local(terms: Terms, names: Mapping[Kind, str], where: Where) -> Wired:
 
 @contextlib.contextmanager
 def _on_ray(terms: Terms, names: Mapping[Kind, str], where: Where) -> Iterator[Wired]:
-    from serving.app import start_serving  # late: Ray takes seconds that other commands need not pay
     from serving.config import ModelSettings, ServeSettings
+    from serving.running import start_serving  # late: Ray takes seconds that other commands need not pay
 
     threads = os.cpu_count()  # Ray gives a replica of less than one CPU one thread, and only one model works at a time
     models = {

@@ -81,6 +81,8 @@ class Limits(Settings):
     max_chunk_items_waiting: Positive = 8192
     """Items of jobs' chunks that may wait for one model."""
     call_timeout_s: Seconds = 600.0
+    drain_s: Seconds = 30.0
+    """How long answers under way may take when the service stops."""
 
 
 class Door(str, Enum):
@@ -132,7 +134,22 @@ class Address(Settings):
     """Where HTTP listens; loopback unless told otherwise."""
 
     host: str = "127.0.0.1"
-    port: Annotated[int, Field(gt=0, lt=65536)] = 8000
+    port: Annotated[int, Field(ge=0, lt=65536)] = 8000
+    """0 takes a free one."""
+    ssl_certfile: Path | None = None
+    ssl_keyfile: Path | None = None
+    """Certificate chain and key, both in PEM: with them the service speaks HTTPS."""
+
+    @model_validator(mode="after")
+    def _both_files(self) -> "Address":
+        if (self.ssl_certfile is None) != (self.ssl_keyfile is None):
+            raise ValueError("ssl_certfile and ssl_keyfile go together")
+        return self
+
+    @property
+    def scheme(self) -> str:
+        """Return https where there is a certificate, else http."""
+        return "http" if self.ssl_certfile is None else "https"
 
 
 def load_settings(path: Path) -> tuple[ServeSettings, Address]:
@@ -150,7 +167,7 @@ def load_settings(path: Path) -> tuple[ServeSettings, Address]:
     try:
         (application,) = document["applications"]
         options = document.get("http_options", {})
-        address = {key: options[key] for key in ("host", "port") if key in options}
+        address = {key: options[key] for key in Address.model_fields if key in options}
         settings = application["args"]
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: not a Serve config with one application and its args") from error

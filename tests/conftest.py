@@ -33,7 +33,7 @@ def ray_address() -> Iterator[tuple[str, int]]:
     import ray
     from ray import serve
 
-    from serving.app import start_local_ray
+    from serving.cluster import start_local_ray
 
     host, port = "127.0.0.1", free_port()
     start_local_ray(num_cpus=2, object_store_bytes=200_000_000)

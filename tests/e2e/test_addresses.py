@@ -1,5 +1,6 @@
 """The same job in process, on Ray and against an HTTP server leaves the same shards, byte for byte."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,10 @@ import pytest
 
 from contract.tables import Kind
 from contract.terms import load_terms
-from serving.app import start_serving
 from serving.config import Address, ServeSettings
+from serving.front import Front
+from serving.listen import open_doors
+from serving.running import start_serving
 
 pytestmark = pytest.mark.e2e
 
@@ -35,10 +38,17 @@ def server(ray_address: tuple[str, int]) -> Iterator[str]:
     """A server that speaks the demo contract's labels, as `goldgate serve --contract` starts it."""
     terms = load_terms(ROOT / "configs" / "demo.yaml").model_dump(mode="json")
     settings = ServeSettings.of(dict.fromkeys(KINDS, "fake"), device="cpu", terms=terms)
-    address = Address(host=ray_address[0], port=ray_address[1])
-    with start_serving(settings, address=address, application="elsewhere", route_prefix="/elsewhere") as serving:
-        assert serving.url is not None
-        yield serving.url
+    with served(settings, "elsewhere") as url:
+        yield url
+
+
+@contextlib.contextmanager
+def served(settings: ServeSettings, application: str) -> Iterator[str]:
+    with (
+        start_serving(settings, application=application) as models,
+        open_doors(models, Address(port=0), lambda backend: Front(backend, settings)) as doors,
+    ):
+        yield f"http://127.0.0.1:{doors.ports[0]}"
 
 
 def test_ray_and_local_agree(cli: Any, raw: Path, tmp_path: Path, ray_address: tuple[str, int]) -> None:
@@ -56,10 +66,8 @@ def test_http_and_local_agree(cli: Any, raw: Path, tmp_path: Path, server: str) 
 def test_a_server_with_other_labels_is_refused(cli: Any, raw: Path, ray_address: tuple[str, int]) -> None:
     assert cli.on_lot("intake", raw) == 0
     settings = ServeSettings.of(dict.fromkeys(KINDS, "fake"), device="cpu")
-    address = Address(host=ray_address[0], port=ray_address[1])
-    with start_serving(settings, address=address, application="foreign", route_prefix="/foreign") as serving:
-        assert serving.url is not None
-        assert cli.on_lot("prelabel", *FAKES, "--address", serving.url) == 2
+    with served(settings, "foreign") as url:
+        assert cli.on_lot("prelabel", *FAKES, "--address", url) == 2
     assert "object" in cli.err
     assert "--contract" in cli.err
 

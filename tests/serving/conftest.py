@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,8 +17,21 @@ from ray import cloudpickle, serve
 from contract.predictor import Description, Predictor, Source
 from contract.tables import Kind
 from models.fake import FakePredictor
-from serving.app import Serving, model_application, with_front_door
+from serving.app import model_application, with_front_door
+from serving.client import RayPredictor
 from serving.config import Batching, Limits, ModelSettings, ServeSettings
+from serving.isolation import Patience
+
+
+@dataclass(frozen=True)
+class Service:
+    """The application as Serve's own proxy shows it."""
+
+    url: str
+    application: str = "tested"
+
+    def predictor(self, kind: Kind, *, patience: Patience | None = None) -> RayPredictor:
+        return RayPredictor.of(self.application, kind, patience=patience)
 
 
 class Misbehaving:
@@ -64,7 +78,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def service(ray_address: tuple[str, int], orders: Path, videos: Path) -> Iterator[Serving]:
+def service(ray_address: tuple[str, int], orders: Path, videos: Path) -> Iterator[Service]:
     """The running application, with small limits."""
     # One small call at a time, so that those made meanwhile are seen to share the next.
     company = Batching(max_batch_size=4, calls_in_flight=1)
@@ -82,5 +96,5 @@ def service(ray_address: tuple[str, int], orders: Path, videos: Path) -> Iterato
     }
     models = [model_application(kind, settings.models[kind], make) for kind, make in makers.items()]
     serve.run(with_front_door(settings, models), name="tested", route_prefix="/tested")
-    with Serving("tested", settings, url="http://{}:{}/tested".format(*ray_address), owns_cluster=False) as serving:
-        yield serving
+    yield Service("http://{}:{}/tested".format(*ray_address))
+    serve.delete("tested")

@@ -5,6 +5,7 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -13,7 +14,6 @@ from contract.errors import EndpointError
 from contract.predictor import Predictor, Source
 from contract.tables import Kind, State
 from models.fake import FakePredictor
-from serving.app import Serving
 from serving.client import HttpPredictor, RayPredictor
 from serving.http.wire import encode_answer
 from serving.isolation import Patience
@@ -23,14 +23,15 @@ pytestmark = pytest.mark.e2e
 HASTY = Patience(attempts=1, first_pause_s=0.1, longest_pause_s=0.5, unavailable_s=120)
 
 
-def address(service: Serving) -> str:
-    assert service.url is not None
-    return service.url
+def address(service: Any) -> str:
+    return str(service.url)
 
 
 @pytest.fixture
-def predictor(service: Serving) -> RayPredictor:
-    return service.predictor(Kind.TEXT, patience=HASTY)
+def predictor(service: Any) -> RayPredictor:
+    predictor = service.predictor(Kind.TEXT, patience=HASTY)
+    assert isinstance(predictor, RayPredictor)
+    return predictor
 
 
 def texts(*contents: str) -> list[Source]:
@@ -56,7 +57,7 @@ def test_a_file_is_opened_by_the_replica(predictor: RayPredictor, orders: Path) 
     assert predictor.predict([source]).equals(FakePredictor(Kind.TEXT).predict([source]))
 
 
-def test_one_item_calls_share_a_model_call(service: Serving, orders: Path) -> None:
+def test_one_item_calls_share_a_model_call(service: Any, orders: Path) -> None:
     (orders / "sizes").write_text("")
     with httpx.Client(base_url=address(service), timeout=120) as client, ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda text: client.post("/v1/sentiment", json={"text": text}).json(), "abcd"))
@@ -69,7 +70,7 @@ def test_one_item_calls_share_a_model_call(service: Serving, orders: Path) -> No
         assert result["sentiments"][0]["probabilities"] == dict(row["sentiments"][0]["probabilities"])
 
 
-def test_what_the_model_raises_is_one_sentence(predictor: RayPredictor, service: Serving) -> None:
+def test_what_the_model_raises_is_one_sentence(predictor: RayPredictor, service: Any) -> None:
     with pytest.raises(EndpointError, match="the text model raised ZeroDivisionError: told to"):
         predictor.predict(texts("a", "raise"))
     reply = httpx.post(f"{address(service)}/v1/sentiment", json={"text": "raise"}, timeout=60)
@@ -77,7 +78,7 @@ def test_what_the_model_raises_is_one_sentence(predictor: RayPredictor, service:
     assert reply.json()["detail"] == "the text model raised ZeroDivisionError; the service's log has the rest"
 
 
-def test_killed_replica_costs_no_item(service: Serving, orders: Path) -> None:
+def test_killed_replica_costs_no_item(service: Any, orders: Path) -> None:
     predictor = service.predictor(Kind.TEXT, patience=Patience(first_pause_s=0.1))
     pid = predictor.describe().settings["pid"]
     assert isinstance(pid, int)
@@ -95,7 +96,7 @@ def test_item_that_kills_is_found_over_the_handle(predictor: RayPredictor) -> No
     check_isolated(predictor)
 
 
-def test_item_that_kills_is_found_over_http(service: Serving) -> None:
+def test_item_that_kills_is_found_over_http(service: Any) -> None:
     predictor = HttpPredictor(address(service), Kind.TEXT, patience=HASTY)
     check_isolated(predictor)
     predictor.close()
