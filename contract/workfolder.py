@@ -4,7 +4,7 @@ work/<contract>/contract.yaml, contract.json
 work/<contract>/lots/<lot>/manifest.parquet, rejects.parquet, texts.parquet, receipt.json
     .../drafts/<run>/shard-00007.parquet, receipt-00007.json, run.json
     .../submissions/<n>/   .../gold/<version>/   .../scores/<n>/   .../verdicts/<n>.json
-    .../life/0001-sealed.json   .../samples/<n>.json
+    .../life/0001-sealed.json   .../samples/<n>.json   .../inbox/<role>/<project>-<annotation>-<time>.json
 work/<contract>/settlements/<n>.json
 """
 
@@ -74,6 +74,11 @@ class LotFolder:
     def samples(self) -> Path:
         """One numbered file a sample or its extension."""
         return self.root / "samples"
+
+    @property
+    def inbox(self) -> Path:
+        """Annotations as review tools sent them: a folder for submissions and one for gold, one file an event."""
+        return self.root / "inbox"
 
     def require(self) -> "LotFolder":
         """Return this folder if intake has signed it off.

@@ -138,11 +138,12 @@ def export(  # noqa: PLR0913 - a command's options are its public face
 
 @app.command(name="import")
 def import_(  # noqa: PLR0913 - a command's options are its public face
-    paths: Annotated[list[Path], typer.Argument(help="The review tool's export, in one file or several.")],
     contract: ContractOption,
     lot: LotOption,
     format_: Annotated[str, typer.Option("--format", help="coco, labelstudio or jsonl.")],
     as_: Annotated[str, typer.Option("--as", help="submission or gold.")],
+    paths: Annotated[list[Path] | None, typer.Argument(help="The review tool's export, in one file or several.")] = None,
+    from_inbox: Annotated[bool, typer.Option("--from-inbox", help="What Label Studio's webhooks brought instead.")] = False,
     add_to: Annotated[int | None, typer.Option(help="Take along all labels of this earlier number.")] = None,
     replace: Annotated[
         int | None, typer.Option(help="Like --add-to, but items in the file take the place of older.")
@@ -152,10 +153,12 @@ def import_(  # noqa: PLR0913 - a command's options are its public face
 ) -> int:
     """Bring corrected work back as submission or gold."""
     from goldgate.exchange import base_of, import_labels
+    from goldgate.inbox import paths_or_inbox
     from goldgate.stages import open_stage
 
-    base = base_of(add_to, replace)
-    return import_labels(open_stage(contract, lot, work), format_, paths, role=as_, base=base, as_json=json_)
+    base, stage = base_of(add_to, replace), open_stage(contract, lot, work)
+    files = paths_or_inbox(stage, format_, paths or [], role=as_, from_inbox=from_inbox)
+    return import_labels(stage, format_, files, role=as_, base=base, as_json=json_)
 
 
 @app.command()

@@ -10,14 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
-from xml.parsers import expat
 
 from contract.errors import FormatError
 from contract.formats.labelstudioconfig import CONTROLS
+from contract.formats.xmlstream import read_tree
 from contract.tables import TASKS_OF_KIND, Kind, Task
 
 MAX_CHARACTERS: Final = 1 << 20
-_MAX_DEPTH: Final = 200
 _KIND_OF_OBJECT: Final = MappingProxyType({"Image": Kind.IMAGE, "Text": Kind.TEXT, "Video": Kind.VIDEO})
 _CONTROL_OF_KIND: Final = MappingProxyType(
     {Kind.IMAGE: "RectangleLabels", Kind.TEXT: "Choices", Kind.VIDEO: "TimelineLabels"}
@@ -76,8 +75,10 @@ class Control:
     def label_of(self, predicted: str) -> str | None:
         """Return the label that stands for what a model calls `predicted`, or None.
 
-        The same letters go before the same letters in another case; of several labels the first counts.
+        A label of that name goes before one that lists it, and that before one that differs in the case of its letters.
         """
+        if predicted in self.labels:
+            return predicted
         folded = predicted.strip().casefold()
         near = None
         for label, names in self.labels.items():
@@ -111,7 +112,9 @@ def read_label_config(document: str) -> LabelInterface:
     Raises:
         FormatError: it is not XML, is too large or too deep, declares a document type, or sets a threshold that is none.
     """
-    elements = list(_parse(document).iter())
+    if len(document) > MAX_CHARACTERS:
+        raise FormatError(f"the label config has {len(document)} characters, more than the limit of {MAX_CHARACTERS}")
+    elements = list(read_tree(document.encode("utf-8", "surrogatepass"), where="the label config").iter())
     objects = {each.name: each for element in elements for each in _object(element)}
     return LabelInterface(tuple(control for element in elements for control in _control(element, objects)))
 
@@ -124,36 +127,6 @@ def value_at(data: Mapping[str, Any], key: str) -> Any:
     for part in key.split("."):
         found = found.get(part) if isinstance(found, Mapping) else None
     return found
-
-
-def _parse(document: str) -> ET.Element:
-    if len(document) > MAX_CHARACTERS:
-        raise FormatError(f"the label config has {len(document)} characters, more than the limit of {MAX_CHARACTERS}")
-    builder, depth = ET.TreeBuilder(), 0
-    parser = expat.ParserCreate()
-
-    def start(tag: str, attributes: dict[str, str]) -> None:
-        nonlocal depth
-        depth += 1
-        if depth > _MAX_DEPTH:
-            raise FormatError(f"the label config nests tags more than {_MAX_DEPTH} deep")
-        builder.start(tag, attributes)
-
-    def end(tag: str) -> None:
-        nonlocal depth
-        depth -= 1
-        builder.end(tag)
-
-    def doctype(*_: Any) -> None:
-        raise FormatError("the label config declares a document type; Label Studio's interfaces have none")
-
-    parser.StartElementHandler, parser.EndElementHandler = start, end
-    parser.StartDoctypeDeclHandler = doctype  # with it go entities, the way to make a short document long
-    try:
-        parser.Parse(document.encode("utf-8", "surrogatepass"), True)
-    except expat.ExpatError as error:
-        raise FormatError(f"the label config is not XML ({error})") from error
-    return builder.close()
 
 
 def _object(element: ET.Element) -> Iterator[ObjectTag]:
