@@ -6,21 +6,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from contract.errors import InputError
 from contract.tables import Kind
-
-MIB = 1 << 20
-
-Positive = Annotated[int, Field(gt=0)]
-Seconds = Annotated[float, Field(gt=0)]
-
-
-class Settings(BaseModel):
-    """Frozen, and unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from serving.http.addresses import UriRules
+from serving.settings import MIB as MIB
+from serving.settings import Positive as Positive
+from serving.settings import Seconds as Seconds
+from serving.settings import Settings as Settings
 
 
 class Batching(Settings):
@@ -105,10 +99,12 @@ class ServeSettings(Settings):
     terms: dict[str, Any] | None = None
     """A contract's document: its classes, label map and thresholds; None keeps the models' own."""
     limits: Limits = Limits()
-    doors: Annotated[dict[Door, DoorSettings], Field(validate_default=True)] = {}
+    doors: dict[Door, DoorSettings] = Field(default_factory=dict, validate_default=True)
     """All doors are open on the shared port; what is said here differs."""
     allowed_folders: tuple[Path, ...] = ()
     """Folders that the replicas can read and that a caller may name paths in; none by default."""
+    uris: UriRules = UriRules()
+    """Which addresses the service may fetch for a caller; none by default."""
     num_cpus: Annotated[float, Field(ge=0)] = 0.1
     """CPUs that the HTTP front door reserves."""
 

@@ -27,9 +27,9 @@ from serving.http.documents import (
     sentiment_request,
     video_request,
 )
+from serving.http.paths import allowed_path
 from serving.http.problems import BodyLimit, ProblemError, install
 from serving.http.uploads import (
-    allowed_path,
     check_count,
     image_sources,
     media_type,
@@ -39,6 +39,7 @@ from serving.http.uploads import (
 from serving.http.wire import MEDIA_TYPE, decode_sources, encode_answer
 
 _REFUSALS = (400, 404, 413, 415, 422, 500, 503, 504)
+_OF_FETCHING = (403, 502)
 
 
 def rest_door(backend: Backend, settings: ServeSettings) -> FastAPI:
@@ -88,11 +89,11 @@ def _add_labelling(api: FastAPI, backend: Backend, settings: ServeSettings) -> N
         "/v1/detect",
         response_model=DetectAnswer,
         openapi_extra=detect_request(),
-        responses=responses(_REFUSALS, EXAMPLES["detect"]),
+        responses=responses((*_OF_FETCHING, *_REFUSALS), EXAMPLES["detect"]),
         summary="Boxes on one image or several",
     )
     async def detect(request: Request) -> Response:
-        return await answer(Kind.IMAGE, await image_sources(request, limits))
+        return await answer(Kind.IMAGE, await image_sources(request, settings))
 
     @api.post(
         "/v1/sentiment",
@@ -108,11 +109,11 @@ def _add_labelling(api: FastAPI, backend: Backend, settings: ServeSettings) -> N
         "/v1/video",
         response_model=VideoAnswer,
         openapi_extra=video_request(),
-        responses=responses((403, *_REFUSALS), EXAMPLES["video"]),
+        responses=responses((*_OF_FETCHING, *_REFUSALS), EXAMPLES["video"]),
         summary="Shots, keyframes and events of a video",
     )
     async def video(request: Request) -> Response:
-        return await answer(Kind.VIDEO, await video_sources(request, limits, settings.allowed_folders))
+        return await answer(Kind.VIDEO, await video_sources(request, settings))
 
 
 def _add_jobs(api: FastAPI, backend: Backend, settings: ServeSettings) -> None:

@@ -175,6 +175,7 @@ def detect_request() -> dict[str, Any]:
     examples = {
         "one": {"images": [{"data": _IMAGE}]},
         "several": {"images": [{"item": "a", "data": _IMAGE}, {"data": _IMAGE}]},
+        "by address": {"images": [{"uri": f"data:image/png;base64,{_IMAGE}"}]},
     }
     schema = _json_body(DetectBody, examples)
     # A body's own definitions would be references into the document, so the one there is stands in its place.

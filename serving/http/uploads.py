@@ -1,10 +1,12 @@
 """What callers may send, and how it becomes sources."""
 
+import asyncio
 import base64
 import binascii
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Final, TypeVar
+from urllib.parse import unquote
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -12,11 +14,13 @@ from starlette.datastructures import UploadFile
 
 from contract.predictor import Source
 from contract.tables import Kind
-from serving.config import Limits
+from serving.config import Limits, ServeSettings
+from serving.http.fetch import fetch, is_file_uri, path_of
+from serving.http.paths import allowed_path
 from serving.http.problems import ProblemError, validation_sentence
 
-_REMOTE_KEYS: Final = frozenset({"uri", "url", "uris", "urls"})
-_NO_FETCHING: Final = "this service fetches nothing by URI; send the content itself"
+_OTHER_KEYS: Final = frozenset({"url", "uris", "urls"})
+_FETCHED_TOGETHER: Final = 4
 
 
 class _Body(BaseModel):
@@ -24,17 +28,24 @@ class _Body(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _no_fetching(cls, document: Any) -> Any:
-        if isinstance(document, dict) and _REMOTE_KEYS & document.keys():
-            raise ValueError(_NO_FETCHING)
+    def _uri_by_its_name(cls, document: Any) -> Any:
+        if isinstance(document, dict) and _OTHER_KEYS & document.keys():
+            raise ValueError("an address is given as uri, one an item")
         return document
 
 
 class EncodedImage(_Body):
-    """One image: its encoded file in base64, and a word to know it by."""
+    """One image: its encoded file in base64, or where it is fetched from; and a word to know it by."""
 
     item: str | None = None
-    data: str
+    data: str | None = None
+    uri: str | None = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> "EncodedImage":
+        if (self.data is None) == (self.uri is None):
+            raise ValueError("give either data or uri")
+        return self
 
 
 class DetectBody(_Body):
@@ -57,9 +68,16 @@ class SentimentBody(_Body):
 
 
 class VideoBody(_Body):
-    """A video by its path on the server, under one of the folders that the service allows."""
+    """A video by its path on the server, under one of the folders that the service allows, or by its address."""
 
-    path: str
+    path: str | None = None
+    uri: str | None = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> "VideoBody":
+        if (self.path is None) == (self.uri is None):
+            raise ValueError("give either path or uri")
+        return self
 
 
 AnyBody = TypeVar("AnyBody", bound=_Body)
@@ -101,25 +119,58 @@ async def read_files(request: Request, kind: Kind, limits: Limits) -> list[Sourc
         ]
 
 
-async def image_sources(request: Request, limits: Limits) -> list[Source]:
+async def image_sources(request: Request, settings: ServeSettings) -> list[Source]:
     """Return the images of a call, multipart or JSON.
 
     Raises:
-        ProblemError: the body is not one that is taken.
+        ProblemError: the body is not one that is taken, or an address in it cannot be fetched.
     """
+    limits = settings.limits
     if media_type(request) == "multipart/form-data":
         return await read_files(request, Kind.IMAGE, limits)
     body = await read_json(request, DetectBody)
     check_count(len(body.images), limits.max_items)
-    return [_image(index, image) for index, image in enumerate(body.images)]
+    fetched = _Fetched(settings, limits.max_body_bytes)
+    return await asyncio.gather(*(_image(index, image, fetched) for index, image in enumerate(body.images)))
 
 
-def _image(index: int, image: EncodedImage) -> Source:
+async def _image(index: int, image: EncodedImage, fetched: "_Fetched") -> Source:
+    item = image.item or str(index)
+    if image.uri is not None:
+        return await fetched.source(item, Kind.IMAGE, image.uri)
     try:
-        data = base64.b64decode(image.data, validate=True)
+        data = base64.b64decode(image.data or "", validate=True)
     except binascii.Error as error:
         raise ProblemError(422, f"images.{index}.data: not base64 ({error})") from error
-    return Source(item=image.item or str(index), kind=Kind.IMAGE, uri="", data=data)
+    return Source(item=item, kind=Kind.IMAGE, uri="", data=data)
+
+
+class _Fetched:
+    """What one call has fetched: a few at a time, and together no more than a body may hold."""
+
+    def __init__(self, settings: ServeSettings, limit: int) -> None:
+        self._settings = settings
+        self._left = limit
+        self._turns = asyncio.Semaphore(_FETCHED_TOGETHER)
+
+    async def source(self, item: str, kind: Kind, uri: str) -> Source:
+        """Return what `uri` holds, or, for a file URI, the file's path, which the replica opens."""
+        folders = self._settings.allowed_folders
+        if is_file_uri(uri):
+            return _file_source(item, kind, path_of(uri), folders)
+        async with self._turns:
+            data = await fetch(uri, self._settings.uris, limit=self._left)
+        self._left -= len(data)
+        if self._left < 0:
+            raise ProblemError(413, "what the addresses of the call hold is too large together; send fewer in a call")
+        return Source(item=item, kind=kind, uri="", data=data)
+
+
+def _file_source(item: str, kind: Kind, path: str, folders: Sequence[Path]) -> Source:
+    resolved = allowed_path(path, folders)
+    if not resolved.is_file():
+        raise ProblemError(422, f"{path}: no such file on the server")
+    return Source(item=item, kind=kind, uri=str(resolved))
 
 
 async def text_sources(request: Request, limits: Limits) -> list[Source]:
@@ -136,36 +187,22 @@ async def text_sources(request: Request, limits: Limits) -> list[Source]:
     return [Source(item=str(index), kind=Kind.TEXT, uri="", data=data) for index, data in enumerate(contents)]
 
 
-async def video_sources(request: Request, limits: Limits, folders: Sequence[Path]) -> list[Source]:
-    """Return the videos of a call: uploaded, or one by a path under an allowed folder.
+async def video_sources(request: Request, settings: ServeSettings) -> list[Source]:
+    """Return the videos of a call: uploaded, or one by a path under an allowed folder or by its address.
 
     Raises:
-        ProblemError: the body is not one that is taken, or the path is not allowed.
+        ProblemError: the body is not one that is taken, or the path or the address is not allowed.
     """
+    limits = settings.limits
     if media_type(request) == "multipart/form-data":
         return await read_files(request, Kind.VIDEO, limits)
     body = await read_json(request, VideoBody)
-    path = allowed_path(body.path, folders)
-    if not path.is_file():
-        raise ProblemError(422, f"{body.path}: no such file on the server")
-    return [Source(item=path.name, kind=Kind.VIDEO, uri=str(path))]
-
-
-def allowed_path(path: str, folders: Sequence[Path]) -> Path:
-    """Return `path` with its links resolved if it lies under one of `folders`.
-
-    Raises:
-        ProblemError: 403 it does not.
-    """
-    try:
-        resolved = Path(path).resolve()
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ProblemError(422, f"{path!r} is not a path") from error
-    if Path(path).is_absolute() and any(resolved.is_relative_to(folder.resolve()) for folder in folders):
-        return resolved
-    raise ProblemError(
-        403, f"{path}: not under a folder that this service may read; upload the file, or set allowed_folders"
-    )
+    if body.uri is not None:
+        name = PurePosixPath(unquote(body.uri.partition("?")[0].partition("#")[0])).name
+        item = "0" if body.uri[:5].lower() == "data:" else name or "0"
+        return [await _Fetched(settings, limits.max_video_bytes).source(item, Kind.VIDEO, body.uri)]
+    path = body.path or ""
+    return [_file_source(Path(path).name, Kind.VIDEO, path, settings.allowed_folders)]
 
 
 def check_count(count: int, most: int) -> None:
