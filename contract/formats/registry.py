@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final, get_args
 
 from contract.errors import FormatError
-from contract.formats import coco, jsonl, labelstudio
+from contract.formats import coco, cvat, jsonl, labelstudio
 from contract.formats.lotview import LotView
 from contract.labelset import LabelSet
 from contract.terms import Format
@@ -45,7 +45,7 @@ FORMATS: Final = MappingProxyType(
     {
         "coco": Exchange("coco", coco.write, coco.read),
         "labelstudio": Exchange("labelstudio", labelstudio.write, labelstudio.read),
-        "cvat": _later("cvat"),
+        "cvat": Exchange("cvat", cvat.write, cvat.read),
         "yolo": _later("yolo"),
         "xanylabeling": _later("xanylabeling"),
         "jsonl": Exchange("jsonl", jsonl.write, jsonl.read),

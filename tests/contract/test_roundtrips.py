@@ -5,13 +5,13 @@ from pathlib import Path
 
 from hypothesis import given, settings
 
-from contract.formats import coco, jsonl, labelstudio
+from contract.formats import coco, cvat, jsonl, labelstudio
 from contract.formats.lotview import LotView
 from contract.formats.registry import FORMATS
 from contract.labelset import LabelSet, read_labels, write_labels
 from contract.tables import Kind
 from contract.validate import validate_labels, validate_tables
-from tests.oracles.lots import lots_with_labels, same
+from tests.oracles.lots import XML_NAMES, lots_with_labels, same
 
 Case = tuple[LotView, LabelSet]
 
@@ -65,6 +65,15 @@ def test_labelstudio_predictions(case: Case) -> None:
     with tempfile.TemporaryDirectory() as folder:
         if labelstudio.write(Path(folder), labels, lot):
             assert same(labelstudio.read(Path(folder), lot, predictions=True), labels)
+
+
+@settings(max_examples=60)
+@given(lots_with_labels((Kind.IMAGE, Kind.VIDEO), names=XML_NAMES))
+def test_cvat(case: Case) -> None:
+    lot, labels = case
+    with tempfile.TemporaryDirectory() as folder:
+        assert cvat.write(Path(folder), labels, lot)
+        assert same(cvat.read(Path(folder), lot), labels)
 
 
 @settings(max_examples=30)

@@ -3,6 +3,7 @@
 import functools
 import json
 import random
+import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from contract.errors import GoldgateError
-from contract.formats import coco, jsonl, labelstudio
+from contract.formats import coco, cvat, jsonl, labelstudio
 from contract.formats.cocofile import read_coco, read_results
 from contract.formats.jsonstream.columns import Streaming
 from contract.formats.loose import read_csv, read_loose
@@ -48,6 +49,7 @@ VIDEO: Final = {
     Task.KEYFRAMES: label_set(Task.KEYFRAMES, [keyframe("v.mp4", 1.0)], {"v.mp4": "labelled"}),
     Task.EVENTS: label_set(Task.EVENTS, [event("v.mp4", "black_screen", 1.0, 2.0, score=0.5)], {"v.mp4": "labelled"}),
 }
+_EVERY_VIDEO: Final = LabelSet(VIDEO[Task.SHOTS].states, {task: each.table(task) for task, each in VIDEO.items()})
 SENTIMENT: Final = {"item": "t1", "label": "positive", "score": 0.9, "probabilities": [("positive", 0.9)]}
 TEXTS: Final = label_set(Task.SENTIMENTS, [SENTIMENT], {"t1": "labelled"})
 
@@ -58,6 +60,29 @@ PIECES: Final = [
     *(b"\\u0000", b"\\ud800", b"\\udc00\\ud800", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\xff\xfe", b"[" * 600, b'{"a":' * 600),
     *(b"<<: *a", b"&a [*a]", b"!!python/object:os.system", b"---\n", b"2025-99-99", b"1_000", b".inf", b"? ", b"- " * 300),
 ]  # fmt: skip
+XML_PIECES: Final = (
+    *(
+        b"<!DOCTYPE a [<!ENTITY b 'c'>]>",
+        b"&b;",
+        b"&#0;",
+        b"&#x10FFFF;",
+        b"&amp;",
+        b"<![CDATA[",
+        b"]]>",
+        b"<!--",
+        b"<?a b?>",
+    ),
+    *(
+        b"<?xml version='1.1' encoding='gb2312'?>",
+        b"<box/>",
+        b"<track>",
+        b"</image>",
+        b"<a>" * 300,
+        b' xmlns="a"',
+        b' label="star"',
+    ),
+    *(b"<attribute>", b"<mode>interpolation</mode>", b"<source>v.mp4</source>", b"1_0", b"inf", b"\xef\xbc\x91"),
+)
 VALUES: Final[list[Any]] = [
     None, True, False, 0, 1, -1, 2**31, 2**53 + 1, 2**63, -(2**63), 2**64, 10**400, 0.5, -0.0, 1e308, 1e-320,
     "", "a", "star", "labelled", "excused", "x" * 300, "\0", "é", "\ud800", "in/a.jpg", "t1",
@@ -76,6 +101,7 @@ class Target:
         seeds: valid documents.
         loads: a document as lists and dicts, for mutations of its structure; None where it has no such form.
         dumps: back to bytes.
+        pieces: what tends to break this reader, beside what breaks them all.
     """
 
     name: str
@@ -84,6 +110,7 @@ class Target:
     seeds: tuple[bytes, ...]
     loads: Callable[[bytes], Any] | None = None
     dumps: Callable[[Any], bytes] | None = None
+    pieces: tuple[bytes, ...] = ()
 
 
 def _written(write: Callable[..., list[Path]], folder: Path, labels: LabelSet) -> bytes:
@@ -111,6 +138,32 @@ def _yaml_dumps(document: Any) -> bytes:
     return yaml.safe_dump(document, allow_unicode=True).encode("utf-8", "surrogatepass")
 
 
+def _xml_loads(data: bytes) -> Any:
+    """Return each element as a list of its name, attributes, text and elements."""
+
+    def plain(element: ET.Element) -> list[Any]:
+        return [element.tag, dict(element.attrib), element.text or "", [plain(each) for each in element]]
+
+    return plain(ET.fromstring(data))  # noqa: S314 (seeds are our own)
+
+
+def _xml_dumps(document: Any) -> bytes:
+    """Return as bytes what `_xml_loads` returned, or the nearest thing to it where it has been changed."""
+
+    def text(value: Any) -> str:
+        return str(value).replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+
+    def element(node: Any) -> str:
+        if not isinstance(node, list) or len(node) != 4:
+            return text(node)
+        name, attributes, inner, below = node
+        pairs = attributes.items() if isinstance(attributes, dict) else ()
+        told = "".join(f' {key}="{text(value)}"' for key, value in pairs)
+        return f"<{name}{told}>{text(inner)}{''.join(map(element, below if isinstance(below, list) else [below]))}</{name}>"
+
+    return element(document).encode("utf-8", "surrogatepass")
+
+
 def targets(folder: Path) -> dict[str, Target]:
     """Return the readers by name; `folder` takes what is written for them to begin with."""
     gold_file = folder / "gold.json"
@@ -133,6 +186,9 @@ def targets(folder: Path) -> dict[str, Target]:
     def studio(path: Path) -> None:
         validate_labels(labelstudio.read(path, LOT, predictions=True), items=LOT.items, guideline=GUIDELINE)
 
+    def cvat_file(path: Path) -> None:
+        validate_labels(cvat.read(path, LOT), items=LOT.items, guideline=GUIDELINE)
+
     def of(write: Callable[..., list[Path]]) -> tuple[bytes, ...]:
         return tuple(_written(write, folder, each) for each in (BOXES, TEXTS, *VIDEO.values()))
 
@@ -150,6 +206,10 @@ def targets(folder: Path) -> dict[str, Target]:
         Target("csv", "texts.csv", lambda path: validate_tables(read_csv(path)), _csv_seeds()),
         Target(
             "labelstudio", "tasks.json", studio, tuple(map(_annotated, of(labelstudio.write))), json.loads, _json_dumps
+        ),
+        Target(
+            "cvat", "annotations.xml", cvat_file,
+            tuple(_written(cvat.write, folder, each) for each in (BOXES, _EVERY_VIDEO)), _xml_loads, _xml_dumps, XML_PIECES,
         ),
         Target("parquet", "boxes.parquet", parquet, _parquet_seeds()),
         Target("terms", "contract.yaml", load_terms, ((CONFIGS / "demo.yaml").read_bytes(),), _yaml_loads, _yaml_dumps),
@@ -215,7 +275,7 @@ def _change_bytes(data: bytearray, target: Target, dice: random.Random) -> None:
     length = dice.choice((0, 1, 1, 2, 8, 40))
     way = dice.randrange(6)
     if way == 0:
-        data[at : at + length] = dice.choice(PIECES)
+        data[at : at + length] = dice.choice([*PIECES, *target.pieces])
     elif way == 1:
         data[at : at + length] = bytes(dice.randrange(256) for _ in range(length))
     elif way == 2:

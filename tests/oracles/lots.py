@@ -16,6 +16,7 @@ from contract.terms import load_terms
 GUIDELINE: Guideline = load_terms(Path(__file__).resolve().parents[2] / "configs" / "demo.yaml").guideline
 TRANSITIONS = ("start", "cut", "dissolve", "fade", "wipe")
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="/\\\n\r\0"), min_size=1, max_size=8)
+XML_NAMES = NAMES.map(lambda name: "".join(each for each in name if each >= " " and each not in "\ufffe\uffff")).filter(bool)
 SCORES = st.none() | st.floats(0, 1)
 SOURCES = st.none() | st.just("tiny@1")
 LABELLED = (State.LABELLED, State.EMPTY)
@@ -97,11 +98,13 @@ def _facts(draw: st.DrawFn, item: str, kind: Kind) -> dict[str, Any]:
 
 
 @st.composite
-def lots_with_labels(draw: st.DrawFn, kinds: tuple[Kind, ...] = tuple(Kind)) -> tuple[LotView, LabelSet]:
-    """Return a lot and labels of some of its items, rows in the order of the states."""
-    names = draw(st.lists(NAMES, unique=True, max_size=6))
-    chosen = sorted((draw(st.sampled_from(kinds)) for _ in names), key=list(Kind).index)
-    rows = [_facts(draw, name, kind) for name, kind in zip(names, chosen, strict=True)]
+def lots_with_labels(
+    draw: st.DrawFn, kinds: tuple[Kind, ...] = tuple(Kind), *, names: st.SearchStrategy[str] = NAMES
+) -> tuple[LotView, LabelSet]:
+    """Return a lot and labels of some of its items, whose ids are of `names`; rows in the order of the states."""
+    ids = draw(st.lists(names, unique=True, max_size=6))
+    chosen = sorted((draw(st.sampled_from(kinds)) for _ in ids), key=list(Kind).index)
+    rows = [_facts(draw, item, kind) for item, kind in zip(ids, chosen, strict=True)]
     states: list[dict[str, Any]] = []
     tables: dict[Task, list[dict[str, Any]]] = {}
     for facts in rows:
