@@ -9,10 +9,16 @@ from fastapi import FastAPI
 
 from serving.backend import Backend
 from serving.config import Door, ServeSettings
+from serving.doors.cvat import cvat_door
 from serving.doors.rest import rest_door
+from serving.doors.xanylabeling import xanylabeling_door
 
-PREFIXES: Final[Mapping[Door, str]] = MappingProxyType({Door.REST: ""})
+PREFIXES: Final[Mapping[Door, str]] = MappingProxyType(
+    {Door.REST: "", Door.CVAT: "/cvat", Door.XANYLABELING: "/xanylabeling"}
+)
 """Where a door stands on the shared port; on a port of its own it stands at the root."""
+
+_APART: Final = tuple(f"{prefix}/" for prefix in PREFIXES.values() if prefix)
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,11 @@ class Front:
 
 
 _MAKERS: Final[Mapping[Door, Callable[[Front], FastAPI]]] = MappingProxyType(
-    {Door.REST: lambda front: rest_door(front.backend, front.settings)}
+    {
+        Door.REST: lambda front: rest_door(front.backend, front.settings, apart=_APART),
+        Door.CVAT: lambda front: cvat_door(front.backend, front.settings),
+        Door.XANYLABELING: lambda front: xanylabeling_door(front.backend, front.settings),
+    }
 )
 
 
