@@ -63,7 +63,9 @@ async def _on_problem(_: Request, error: Exception) -> Response:
 async def _on_http(_: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     detail = str(error.detail) if isinstance(error, HTTPException) else "an internal fault"
-    return ProblemError(status, detail).response()
+    response = ProblemError(status, detail).response()
+    response.headers.update(getattr(error, "headers", None) or {})  # Allow beside a 405, for one
+    return response
 
 
 async def _on_validation(_: Request, error: Exception) -> Response:
