@@ -25,6 +25,8 @@ _BASE64: Final = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 
 # For the document alone: on megabytes the decoder is the quicker judge.
 Base64 = Annotated[str, Field(json_schema_extra={"contentEncoding": "base64", "pattern": _BASE64})]
+Uri = Annotated[str, Field(json_schema_extra={"format": "uri"})]
+ServerPath = Annotated[str, Field(json_schema_extra={"pattern": r"^[^\u0000]*$"})]
 
 
 def one_of(types: Mapping[str, str]) -> dict[str, Any]:
@@ -50,7 +52,7 @@ class EncodedImage(_Body):
 
     item: str | None = None
     data: Base64 | None = None
-    uri: str | None = None
+    uri: Uri | None = None
 
     @model_validator(mode="after")
     def _one_of_two(self) -> "EncodedImage":
@@ -85,8 +87,8 @@ class VideoBody(_Body):
 
     model_config = ConfigDict(json_schema_extra=one_of({"path": "string", "uri": "string"}))
 
-    path: str | None = None
-    uri: str | None = None
+    path: ServerPath | None = None
+    uri: Uri | None = None
 
     @model_validator(mode="after")
     def _one_of_two(self) -> "VideoBody":
