@@ -8,6 +8,7 @@ from pathlib import Path
 from contract.errors import InputError
 from contract.terms import Terms, load_terms
 from goldgate.console import EXIT_DONE, say
+from goldgate.inbox import FileInbox
 from goldgate.wiring import models_of_terms
 from models.registry import default_models_file
 from serving.config import Address, ServeSettings, load_settings
@@ -53,9 +54,16 @@ def serve_models(config: Path | None, contract: Path | None, listening: Listenin
         kinds = ", ".join(kind.value for kind in settings.models)
         say(f"goldgate: serving {kinds} on {address.scheme}://{address.host}:{address.port} (Ctrl-C stops)")
         serve_forever(
-            models, address, make_front=lambda backend: Front(backend, settings), reload=lambda: _read(path, contract)[0]
+            models,
+            address,
+            make_front=lambda backend: Front(backend, settings, inbox=_inbox(settings)),
+            reload=lambda: _read(path, contract)[0],
         )
     return EXIT_DONE
+
+
+def _inbox(settings: ServeSettings) -> FileInbox | None:
+    return None if settings.work is None else FileInbox(settings.work)
 
 
 def _read(config: Path, contract: Path | None) -> tuple[ServeSettings, Address]:

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from contract.errors import InputError
 from contract.tables import Kind
+from serving.doors.labelstudiosettings import LabelStudioSettings
 from serving.http.addresses import UriRules
 from serving.settings import MIB as MIB
 from serving.settings import Positive as Positive
@@ -83,8 +84,7 @@ class Door(str, Enum):
     """A protocol that the service speaks."""
 
     REST = "rest"
-    CVAT = "cvat"
-    XANYLABELING = "xanylabeling"
+    LABELSTUDIO = "labelstudio"
 
 
 class DoorSettings(Settings):
@@ -92,8 +92,6 @@ class DoorSettings(Settings):
 
     open: bool = True
     port: Annotated[int, Field(gt=0, lt=65536)] | None = None
-    deadline_s: Seconds | None = None
-    """How long a review tool's call may take, which is to be less than the tool waits; None leaves the door's own."""
 
 
 class ServeSettings(Settings):
@@ -109,6 +107,10 @@ class ServeSettings(Settings):
     """Folders that the replicas can read and that a caller may name paths in; none by default."""
     uris: UriRules = UriRules()
     """Which addresses the service may fetch for a caller; none by default."""
+    labelstudio: LabelStudioSettings = LabelStudioSettings()
+    """Which Label Studio servers are trusted, and whose finished work goes into which lot."""
+    work: Path | None = None
+    """The work folder, as of the command line's --work; without one the service keeps nothing that people send."""
     num_cpus: Annotated[float, Field(ge=0)] = 0.1
     """CPUs that the HTTP front door reserves."""
 

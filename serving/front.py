@@ -9,16 +9,12 @@ from fastapi import FastAPI
 
 from serving.backend import Backend
 from serving.config import Door, ServeSettings
-from serving.doors.cvat import cvat_door
+from serving.doors.labelstudio import labelstudio_door
 from serving.doors.rest import rest_door
-from serving.doors.xanylabeling import xanylabeling_door
+from serving.inbox import Inbox
 
-PREFIXES: Final[Mapping[Door, str]] = MappingProxyType(
-    {Door.REST: "", Door.CVAT: "/cvat", Door.XANYLABELING: "/xanylabeling"}
-)
+PREFIXES: Final[Mapping[Door, str]] = MappingProxyType({Door.REST: "", Door.LABELSTUDIO: "/labelstudio"})
 """Where a door stands on the shared port; on a port of its own it stands at the root."""
-
-_APART: Final = tuple(f"{prefix}/" for prefix in PREFIXES.values() if prefix)
 
 
 @dataclass(frozen=True)
@@ -28,17 +24,18 @@ class Front:
     Args:
         backend: the models.
         settings: of the service.
+        inbox: keeps what people finish in review tools; without one nobody does.
     """
 
     backend: Backend
     settings: ServeSettings
+    inbox: Inbox | None = None
 
 
 _MAKERS: Final[Mapping[Door, Callable[[Front], FastAPI]]] = MappingProxyType(
     {
-        Door.REST: lambda front: rest_door(front.backend, front.settings, apart=_APART),
-        Door.CVAT: lambda front: cvat_door(front.backend, front.settings),
-        Door.XANYLABELING: lambda front: xanylabeling_door(front.backend, front.settings),
+        Door.REST: lambda front: rest_door(front.backend, front.settings),
+        Door.LABELSTUDIO: lambda front: labelstudio_door(front.backend, front.settings, front.inbox),
     }
 )
 

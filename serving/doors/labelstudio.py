@@ -18,9 +18,9 @@ from contract.errors import FormatError
 from contract.formats.labelstudiotags import LabelInterface, read_label_config
 from serving.backend import Backend
 from serving.config import ServeSettings
-from serving.doors.labelstudiohosts import LabelStudioSettings, TrustedHosts
+from serving.doors.labelstudiohosts import TrustedHosts
 from serving.doors.labelstudiopredict import Predictions
-from serving.doors.labelstudiotasks import Asked, Contents, Fetch
+from serving.doors.labelstudiotasks import Asked, Contents
 from serving.doors.labelstudioversions import Versions
 from serving.doors.labelstudiowebhook import receive
 from serving.http.problems import MEDIA_TYPE, BodyLimit, Problem, ProblemError
@@ -31,27 +31,18 @@ _PROJECTS: Final = 256
 _LARGE: Final = 1 << 20
 
 
-def labelstudio_door(
-    backend: Backend,
-    settings: ServeSettings,
-    *,
-    labelstudio: LabelStudioSettings,
-    fetch: Fetch,
-    inbox: Inbox | None = None,
-) -> FastAPI:
+def labelstudio_door(backend: Backend, settings: ServeSettings, inbox: Inbox | None = None) -> FastAPI:
     """Return the Label Studio door of `backend`.
 
     Args:
         backend: the models.
         settings: of the service.
-        labelstudio: of this door.
-        fetch: gets the images and videos that tasks name, under the service's rules.
         inbox: keeps the annotations that webhooks bring; None keeps none.
     """
     api = FastAPI(title="goldgate for Label Studio", docs_url=None, redoc_url=None, openapi_url=None)
     _install_errors(api)
     api.add_middleware(BodyLimit, limits={"": settings.limits.max_body_bytes})
-    door = _Door(backend, settings, labelstudio, fetch)
+    door = _Door(backend, settings)
     api.add_api_route("/", _health, methods=["GET"])
     api.add_api_route("/health", _health, methods=["GET"])
     api.add_api_route("/metrics", _metrics, methods=["GET"])
@@ -60,7 +51,7 @@ def labelstudio_door(
 
     @api.post("/webhook")
     async def webhook(request: Request) -> Response:
-        status, body = await receive(await _document(request), inbox, labelstudio)
+        status, body = await receive(await _document(request), inbox, settings.labelstudio)
         return JSONResponse(body, status_code=status)
 
     return api
@@ -78,16 +69,16 @@ async def _metrics() -> dict[str, Any]:
 class _Door:
     """What /setup tells stays here for /predict: the newest projects' interfaces and servers."""
 
-    def __init__(self, backend: Backend, settings: ServeSettings, labelstudio: LabelStudioSettings, fetch: Fetch) -> None:
+    def __init__(self, backend: Backend, settings: ServeSettings) -> None:
         self._versions = Versions(backend)
-        self._hosts = TrustedHosts(labelstudio)
+        self._hosts = TrustedHosts(settings.labelstudio, settings.uris)
         self._interfaces: OrderedDict[str, LabelInterface] = OrderedDict()
         self._predictions = Predictions(
             backend,
-            Contents(self._hosts, fetch, settings.limits),
+            Contents(self._hosts, settings.limits),
             self._versions,
             max_bytes=settings.limits.max_body_bytes,
-            deadline_s=labelstudio.deadline_s,
+            deadline_s=settings.labelstudio.deadline_s,
         )
 
     async def setup(self, request: Request) -> Response:

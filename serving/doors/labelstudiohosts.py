@@ -1,4 +1,4 @@
-"""The Label Studio servers that this service trusts: where their files lie, with which token, and whose work they hold.
+"""The Label Studio servers that this service trusts: where their files lie, and with which token they are opened.
 
 Nothing of this is taken from a request alone: an address or a token that a caller names counts only where its host
 is one of the configured ones. Sources: labelstud.io, "Access tokens" and "Set up your ML backend".
@@ -10,79 +10,30 @@ import binascii
 import os
 import time
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any, Final, Literal
-from urllib.parse import urljoin, urlsplit
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 import httpx
-from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from contract.errors import SourceError
-from serving.config import Seconds, Settings
-from serving.inbox import Place
+from serving.doors.labelstudiosettings import LabelStudioHost, LabelStudioSettings
+from serving.http.fetch import UriRules, fetch
 
 _REFRESH_TIMEOUT_S: Final = 10.0
 _ACCESS_LIVES_S: Final = 200.0
 """Label Studio's access tokens live five minutes."""
 
 
-class LabelStudioHost(Settings):
-    """One Label Studio; its token is named here, never written."""
-
-    url: str
-    token_env: str | None = None
-    token_file: Path | None = None
-
-    @field_validator("url")
-    @classmethod
-    def _is_an_address(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
-            raise ValueError(f"{url!r} is no address such as https://labelstudio.example.org")
-        return url.rstrip("/")
-
-    @model_validator(mode="after")
-    def _one_token(self) -> "LabelStudioHost":
-        if self.token_env is not None and self.token_file is not None:
-            raise ValueError("name token_env or token_file, not both")
-        return self
-
-
-class LotOfProject(Settings):
-    """Where the finished annotations of a project go: by its number or title; a task's own data.lot goes before `lot`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-    project: int | str
-    contract: Annotated[str, Field(pattern=r"^[\w.-]+$")]
-    lot: str | None = None
-    role: Annotated[Literal["submission", "gold"], Field(alias="as")] = "submission"
-
-
-class LabelStudioSettings(Settings):
-    """The Label Studio door: whose files may be fetched with whose token, and whose annotations are kept."""
-
-    hosts: tuple[LabelStudioHost, ...] = ()
-    lots: tuple[LotOfProject, ...] = ()
-    deadline_s: Seconds = 90.0
-    """How long a call for predictions may take; Label Studio itself gives up after 100 s (ML_TIMEOUT_PREDICT)."""
-
-    def place_of(self, project: int, title: str | None) -> Place | None:
-        """Return where the annotations of a project go, or None where nobody said."""
-        for each in self.lots:
-            if each.project in (project, title):
-                return Place(each.contract, each.lot, each.role)
-        return None
-
-
 class TrustedHosts:
-    """Addresses of tasks' files, with the token of the host where it is one of ours.
+    """Gets tasks' files, with the token of the host where it is one of ours.
 
     Args:
         settings: of the door.
+        rules: which other addresses may be fetched.
     """
 
-    def __init__(self, settings: LabelStudioSettings) -> None:
+    def __init__(self, settings: LabelStudioSettings, rules: UriRules) -> None:
+        self._rules = _rules(settings, rules)
         self._hosts = {_origin(host.url): host for host in settings.hosts}
         self._told: dict[tuple[str, str, int], str] = {}
         self._of_project: dict[str, LabelStudioHost] = {}
@@ -103,26 +54,26 @@ class TrustedHosts:
         ):
             self._told[_origin(host.url)] = token
 
-    async def locate(self, uri: str, project: str, hostname: Any = None) -> tuple[str, Mapping[str, str]]:
-        """Return the whole address of a task's file, and the headers that open it.
+    async def fetch(self, uri: str, *, project: str, hostname: Any, limit: int) -> bytes:
+        """Return what a task's file holds.
 
         Args:
-            uri: http(s), or a path on the Label Studio server such as /data/upload/1/a.jpg.
+            uri: http(s) or data, or a path on the Label Studio server such as /data/upload/1/a.jpg.
             project: as Label Studio calls it in its requests.
             hostname: the server that the request names, if it does.
+            limit: most bytes.
 
         Raises:
-            SourceError: a path whose server is not known, a token that is missing, or an address of another scheme.
+            SourceError: a path whose server is not known, or a token that is missing.
+            ProblemError: what `serving.http.fetch.fetch` raises.
         """
         if uri.startswith("/") and not uri.startswith("//"):
-            host = self._host_of(project, hostname)
-            return urljoin(f"{host.url}/", uri.lstrip("/")), await self._headers(host)
-        if urlsplit(uri).scheme not in ("http", "https"):
-            raise SourceError(
-                f"addresses of {urlsplit(uri).scheme or 'no scheme'} are not fetched; give http, https or data"
-            )
-        known = self._hosts.get(_origin(uri))
-        return uri, {} if known is None else await self._headers(known)
+            host: LabelStudioHost | None = self._host_of(project, hostname)
+            uri = f"{_root(host)}{uri}"
+        else:
+            host = self._hosts.get(_origin(uri))
+        headers = {} if host is None else await self._headers(host)
+        return await fetch(uri, self._rules, limit=limit, headers=headers)
 
     def _host_of(self, project: str, hostname: Any) -> LabelStudioHost:
         named = self._hosts.get(_origin(hostname)) if isinstance(hostname, str) else None
@@ -143,6 +94,19 @@ class TrustedHosts:
             access = await _refresh(host, token)
             self._access[token] = access, time.monotonic() + _ACCESS_LIVES_S
         return {"Authorization": f"Bearer {access}"}
+
+
+def _rules(settings: LabelStudioSettings, rules: UriRules) -> UriRules:
+    """Return `rules` with the configured servers, which may lie at private addresses: the operator named them."""
+    origins = [_origin(host.url) for host in settings.hosts]
+    hosts = tuple(f"[{name}]:{port}" if ":" in name else f"{name}:{port}" for _, name, port in origins)
+    schemes = tuple(dict.fromkeys((*rules.schemes, *(scheme for scheme, _, _ in origins))))
+    more = {"schemes": schemes, "hosts": (*rules.hosts, *hosts), "private_hosts": (*rules.private_hosts, *hosts)}
+    return UriRules.model_validate(rules.model_dump() | more)
+
+
+def _root(host: LabelStudioHost | None) -> str:
+    return "" if host is None else host.url
 
 
 def _origin(url: str) -> tuple[str, str, int]:
@@ -193,7 +157,7 @@ def _is_personal(token: str) -> bool:
 async def _refresh(host: LabelStudioHost, token: str) -> str:
     try:
         async with httpx.AsyncClient(timeout=_REFRESH_TIMEOUT_S, trust_env=False) as client:
-            answer = await client.post(f"{host.url}/api/token/refresh", json={"refresh": token})
+            answer = await client.post(f"{host.url}/api/token/refresh/", json={"refresh": token})
         access = answer.json()["access"] if answer.status_code == httpx.codes.OK else None
     except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
         raise SourceError(f"{host.url} does not exchange the personal access token ({type(error).__name__})") from error

@@ -1,13 +1,8 @@
 """Label Studio's tasks as sources: their texts, and the images and videos that they name."""
 
-import asyncio
-import base64
-import binascii
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
-from urllib.parse import unquote_to_bytes
+from typing import Any
 
 from contract.errors import SourceError
 from contract.formats.labelstudiotags import ObjectTag, value_at
@@ -15,21 +10,6 @@ from contract.tables import Kind
 from serving.config import Limits
 from serving.doors.labelstudiohosts import TrustedHosts
 from serving.http.problems import ProblemError
-
-_LARGE: Final = 1 << 20
-_DATA_URI: Final = re.compile(r"data:(?P<type>[^,]*),(?P<content>.*)", re.DOTALL | re.IGNORECASE)
-
-
-class Fetch(Protocol):
-    """Gets what lies at an address, under the service's rules of which addresses may be asked."""
-
-    async def __call__(self, uri: str, *, limit: int, headers: Mapping[str, str]) -> bytes:
-        """Return the content at `uri`.
-
-        Raises:
-            ProblemError: the address is not allowed, does not answer, or holds more than `limit` bytes.
-        """
-        ...
 
 
 @dataclass(frozen=True)
@@ -62,13 +42,11 @@ class Contents:
 
     Args:
         hosts: the Label Studio servers that are trusted.
-        fetch: gets what lies at an address.
         limits: of the service.
     """
 
-    def __init__(self, hosts: TrustedHosts, fetch: Fetch, limits: Limits) -> None:
+    def __init__(self, hosts: TrustedHosts, limits: Limits) -> None:
         self._hosts = hosts
-        self._fetch = fetch
         self._limits = limits
 
     async def of(self, asked: Asked, task: int, target: ObjectTag) -> Content:
@@ -86,11 +64,7 @@ class Contents:
         if not target.is_url:
             return _utf8(text)
         limit = self._limits.max_video_bytes if target.kind is Kind.VIDEO else self._limits.max_body_bytes
-        if text[:5].lower() == "data:":
-            decode = _decoded(text, limit) if len(text) < _LARGE else asyncio.to_thread(_decoded, text, limit)
-            return decode if isinstance(decode, bytes) else await decode
-        address, headers = await self._hosts.locate(text.strip(), asked.project, asked.hostname)
-        return await self._fetch(address, limit=limit, headers=headers)
+        return await self._hosts.fetch(text.strip(), project=asked.project, hostname=asked.hostname, limit=limit)
 
 
 def _utf8(text: str) -> bytes:
@@ -98,19 +72,3 @@ def _utf8(text: str) -> bytes:
         return text.encode()
     except UnicodeEncodeError as error:
         raise SourceError("the text holds half a surrogate pair, so it is no Unicode") from error
-
-
-def _decoded(uri: str, limit: int) -> bytes:
-    """Return the content of a data: address (RFC 2397)."""
-    found = _DATA_URI.fullmatch(uri)
-    if found is None:
-        raise SourceError("the data: address has no comma, so no content")
-    content = found["content"]
-    if len(content) > limit * 4 // 3 + 4:
-        raise SourceError(f"the data: address holds more than the limit of {limit} bytes")
-    if not found["type"].lower().endswith(";base64"):
-        return unquote_to_bytes(content)
-    try:
-        return base64.b64decode("".join(unquote_to_bytes(content).decode("ascii").split()), validate=True)
-    except (binascii.Error, UnicodeDecodeError) as error:
-        raise SourceError("the data: address is not base64") from error

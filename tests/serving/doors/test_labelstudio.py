@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import av
 import httpx
@@ -18,17 +19,18 @@ from fastapi.responses import JSONResponse, Response
 from PIL import Image
 
 from contract.formats.labelstudioconfig import label_config
-from contract.guideline import Guideline
 from contract.predictor import Description, Source
 from contract.tables import Kind
 from models.fake import FakePredictor
 from serving.backend import Row
+from serving.config import Door as DoorName
 from serving.config import Limits, ModelSettings, ServeSettings
 from serving.doors.labelstudio import labelstudio_door
-from serving.doors.labelstudiohosts import LabelStudioHost, LabelStudioSettings
+from serving.doors.labelstudiosettings import LabelStudioHost, LabelStudioSettings
+from serving.front import Front, build_door, build_front
+from serving.http.addresses import UriRules
 from serving.http.problems import MODEL_RAISED, ProblemError
 from serving.lanes import local_backend
-from tests.conftest import listening
 from tests.oracles.labelstudiorules import violations
 from tests.oracles.lots import GUIDELINE
 
@@ -70,18 +72,6 @@ def faked(kind: Kind, content: bytes) -> dict[str, Any]:
     return cast("dict[str, Any]", row)
 
 
-async def get(uri: str, *, limit: int, headers: Mapping[str, str]) -> bytes:
-    """Fetch without any rule, for what stands on the loopback."""
-    try:
-        async with httpx.AsyncClient(trust_env=False) as client:
-            answer = await client.get(uri, headers=dict(headers))
-    except httpx.TransportError as error:
-        raise ProblemError(502, "its host cannot be reached") from error
-    if answer.status_code != 200 or len(answer.content) > limit:
-        raise ProblemError(502, f"its host answered {answer.status_code}")
-    return answer.content
-
-
 Door = Callable[..., httpx.Client]
 
 
@@ -90,10 +80,16 @@ def door(listen: Callable[[Any], str]) -> Iterator[Door]:
     """Open a door and return a client of it."""
     clients: list[httpx.Client] = []
 
-    def opened(backend: Any = None, *, limits: Limits | None = None, **labelstudio: Any) -> httpx.Client:
-        settings = SETTINGS if limits is None else SETTINGS.model_copy(update={"limits": limits})
-        chosen = backend or local_backend(FAKES, settings)
-        app = labelstudio_door(chosen, settings, labelstudio=LabelStudioSettings(**labelstudio), fetch=get)
+    def opened(
+        backend: Any = None, *, limits: Limits | None = None, uris: UriRules | None = None, **labelstudio: Any
+    ) -> httpx.Client:
+        said = {
+            "labelstudio": LabelStudioSettings(**labelstudio),
+            "limits": limits or SETTINGS.limits,
+            "uris": uris or UriRules(),
+        }
+        settings = SETTINGS.model_copy(update=said)
+        app = labelstudio_door(backend or local_backend(FAKES, settings), settings)
         clients.append(httpx.Client(base_url=listen(app), timeout=60, trust_env=False))
         return clients[-1]
 
@@ -433,7 +429,7 @@ def file_server(seen: list[dict[str, str]], token: str = OPENS) -> FastAPI:
     """A server of files that shows them only to who brings `token`."""
     app = FastAPI()
 
-    @app.post("/api/token/refresh")
+    @app.post("/api/token/refresh/")
     async def refresh(request: Request) -> Response:
         known = (await request.json())["refresh"] == PERSONAL
         return JSONResponse({"access": "short"} if known else {}, status_code=200 if known else 401)
@@ -488,7 +484,9 @@ def test_no_other_host_sees_the_token(door: Door, listen: Callable[[Any], str], 
     seen: list[dict[str, str]] = []
     ours, foreign = listen(file_server(seen)), listen(file_server(seen))
     monkeypatch.setenv(VARIABLE, "secret")
-    client = door(hosts=[LabelStudioHost(url=ours, token_env=VARIABLE)])
+    elsewhere = urlsplit(foreign).netloc
+    uris = UriRules(schemes=("http",), hosts=(elsewhere,), private_hosts=(elsewhere,))
+    client = door(uris=uris, hosts=[LabelStudioHost(url=ours, token_env=VARIABLE)])
     body = asked(
         Kind.IMAGE, [task(1, image=f"{foreign}/open.jpg"), task(2, image=ours.replace("127.0.0.1", "localhost") + "/a")]
     )
@@ -534,15 +532,10 @@ def test_settings_of_hosts(host: dict[str, Any]) -> None:
         LabelStudioSettings.model_validate({"hosts": [host]})
 
 
-def test_mounted_it_answers_the_same(listen: Callable[[Any], str]) -> None:
-    front = FastAPI()
-    backend = local_backend(FAKES, SETTINGS)
-    front.mount("/labelstudio", labelstudio_door(backend, SETTINGS, labelstudio=LabelStudioSettings(), fetch=get))
-    with listening(front) as address, httpx.Client(base_url=f"{address}/labelstudio", trust_env=False) as client:
-        assert client.get("/health").json()["status"] == "UP"
-        assert results(client, asked(Kind.TEXT, TEXTS[:1]))[0]["result"]
-
-
-def test_the_guideline_is_the_demo_s() -> None:
-    assert isinstance(GUIDELINE, Guideline)
-    assert len(GUIDELINE.class_names) > 1
+def test_it_stands_beside_the_other_doors(listen: Callable[[Any], str]) -> None:
+    front = Front(local_backend(FAKES, SETTINGS), SETTINGS)
+    for app, prefix in ((build_front(front), "/labelstudio"), (build_door(DoorName.LABELSTUDIO, front), "")):
+        with httpx.Client(base_url=f"{listen(app)}{prefix}", trust_env=False) as client:
+            assert client.get("/health").json()["status"] == "UP"
+            assert client.get("").json()["status"] == "UP"
+            assert results(client, asked(Kind.TEXT, TEXTS[:1]))[0]["result"]
