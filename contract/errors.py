@@ -38,7 +38,7 @@ class LabelsError(InputError):
 
 
 class FormatError(InputError):
-    """An exchange file (COCO, Label Studio, JSONL) cannot be read or written."""
+    """An exchange file (COCO, YOLO, Label Studio and the like) cannot be read or written."""
 
 
 class WeightsError(InputError):

@@ -123,6 +123,33 @@ def write_together(folder: Path, files: Mapping[str, bytes]) -> None:
         undo.pop_all()
 
 
+def write_each(folder: Path, files: Iterable[tuple[str, bytes]]) -> list[Path]:
+    """Put many `files` (path below `folder`, content) there as they come, each whole or not at all, and return the paths.
+
+    They are on the disk for good when the function returns, not one by one: a hundred thousand small files would wait a
+    hundred thousand times.
+
+    Raises:
+        StorageError: the disk is full or the folder may not be written.
+    """
+    paths, made = [], set()
+    for name, data in files:
+        path = folder / name
+        temporary = path.with_name(f".{os.getpid()}.tmp")
+        with storage_errors(path):
+            if path.parent not in made:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                made.add(path.parent)
+            try:
+                temporary.write_bytes(data)
+                temporary.replace(path)
+            finally:
+                temporary.unlink(missing_ok=True)
+        paths.append(path)
+    os.sync()
+    return paths
+
+
 def json_bytes(document: object) -> bytes:
     """Return `document` as indented JSON for people and programs, ending in a line feed."""
     return json.dumps(document, ensure_ascii=False, allow_nan=False, indent=2, sort_keys=True).encode() + b"\n"

@@ -11,7 +11,16 @@ import typer
 
 from goldgate import lot_commands
 from goldgate.console import guarded, log_to_stderr
-from goldgate.options import WORK, ContractOption, DeviceOption, JsonOption, LotOption, ModelsFileOption, WorkOption
+from goldgate.options import (
+    WORK,
+    ContractOption,
+    DeviceOption,
+    FormatOption,
+    JsonOption,
+    LotOption,
+    ModelsFileOption,
+    WorkOption,
+)
 from goldgate.sample_commands import sample_app
 
 app = typer.Typer(
@@ -114,7 +123,7 @@ def prelabel(  # noqa: PLR0913 - a command's options are its public face
 def export(  # noqa: PLR0913 - a command's options are its public face
     contract: ContractOption,
     lot: LotOption,
-    format_: Annotated[str, typer.Option("--format", help="coco, labelstudio or jsonl.")],
+    format_: FormatOption,
     out: Annotated[Path, typer.Option("--out", help="Folder to write into.")],
     from_: Annotated[str, typer.Option("--from", help="drafts[:RUN], submission[:N], gold[:V] or seeds:N.")] = "drafts",
     sample: Annotated[int | None, typer.Option(help="Only this sample's items; its blind ones without labels.")] = None,
@@ -140,7 +149,7 @@ def export(  # noqa: PLR0913 - a command's options are its public face
 def import_(  # noqa: PLR0913 - a command's options are its public face
     contract: ContractOption,
     lot: LotOption,
-    format_: Annotated[str, typer.Option("--format", help="coco, labelstudio or jsonl.")],
+    format_: FormatOption,
     as_: Annotated[str, typer.Option("--as", help="submission or gold.")],
     paths: Annotated[list[Path] | None, typer.Argument(help="The review tool's export, in one file or several.")] = None,
     from_inbox: Annotated[bool, typer.Option("--from-inbox", help="What Label Studio's webhooks brought instead.")] = False,

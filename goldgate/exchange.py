@@ -1,21 +1,23 @@
 """`goldgate export` and `goldgate import`: drafts out to review, corrected work back in."""
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from contract.errors import FormatError, InputError, LabelsError
 from contract.files import storage_errors
 from contract.formats.lotview import LotView
-from contract.formats.registry import exchange
+from contract.formats.registry import Exchange, exchange
 from contract.labelchanges import only_items, replace_items
 from contract.labelset import LabelSet, merge
 from contract.receipts import RunDocument
-from contract.tables import KIND_OF_TASK, STATES, State, Task
+from contract.tables import KIND_OF_TASK, STATES, Kind, State, Task
 from contract.validate import validate_labels
 from goldgate import lotlife
 from goldgate.console import EXIT_DONE, emit_json, emit_text
@@ -32,6 +34,7 @@ def lot_view(stage: Stage, *, model_version: str | None = None) -> LotView:
     return LotView(items, stage.terms.guideline, read_texts(stage.lot), model_version)
 
 
+_MOST_PATHS: Final = 12  # that are named one by one
 _NOTHING: Final[tuple[LabelSet, str | None]] = (LabelSet(STATES.empty_table()), None)
 
 
@@ -71,20 +74,46 @@ def export_labels(
 ) -> int:
     """Write labels of the lot, or of a sample of it, into `out` and print where."""
     chosen = exchange(format_name)
+    if chosen.many and out.is_dir() and any(out.iterdir()):
+        raise FormatError(f"{out}: holds files already, and label files among them would count; name an empty folder")
     # Whoever makes blind gold is shown no draft, so that there need be none.
     labels, version = _NOTHING if portion and portion.blind_only else _labels_of(stage, from_)
     if portion is not None:
         labels = _portion(stage, labels, portion)
+    labels, left = _carried(labels, chosen)
     view = lot_view(stage, model_version=version)
     paths = written_whole(lambda folder: chosen.write(folder, labels, view), out)
     counts = {task.value: table.num_rows for task, table in sorted(labels.tables.items())}
     if as_json:
-        document = {"format": format_name, "from": from_, "items": labels.states.num_rows, "labels": counts}
+        document = {
+            "format": format_name,
+            "from": from_,
+            "items": labels.states.num_rows,
+            "labels": counts,
+            "left_out": left,
+        }
         emit_json({**document, "files": [str(path) for path in paths]})
     else:
         written = ", ".join(f"{count} {name}" for name, count in counts.items())
-        emit_text(f"{labels.states.num_rows} items ({written}) in {', '.join(shown(path) for path in paths)}")
+        places = [shown(path) for path in paths] if len(paths) <= _MOST_PATHS else [f"{len(paths)} files below {shown(out)}"]
+        emit_text(f"{labels.states.num_rows} items ({written}) in {', '.join(places)}")
+        if left:
+            items = ", ".join(f"{count} {kind}" for kind, count in left.items())
+            emit_text(f"left out: {items} items, for which {format_name} has no place")
     return EXIT_DONE
+
+
+def _carried(labels: LabelSet, form: Exchange) -> tuple[LabelSet, dict[str, int]]:
+    """Return what `form` has a place for, and kind -> items of what it has not."""
+    kinds = labels.states["kind"].to_pylist()
+    left = dict(sorted(Counter(kind for kind in kinds if Kind(kind) not in form.kinds).items()))
+    if not left:
+        return labels, left
+    if len(left) == len(set(kinds)):
+        raise FormatError(f"format {form.name!r} has no place for {' or '.join(left)} items, and there are no others")
+    states = labels.states.filter(pc.is_in(labels.states["kind"], pa.array([kind.value for kind in form.kinds])))
+    tables = {task: table for task, table in labels.tables.items() if KIND_OF_TASK[task] in form.kinds}
+    return LabelSet(states, tables), left
 
 
 def written_whole(write: Callable[[Path], list[Path]], out: Path) -> list[Path]:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from goldgate.options import WORK, ContractOption, DeviceOption, JsonOption, LotOption, WorkOption
+from goldgate.options import FORMATS, WORK, ContractOption, DeviceOption, JsonOption, LotOption, WorkOption
 
 lot_app = typer.Typer(help="Where a lot stands in its life.", no_args_is_help=True)
 dispute_app = typer.Typer(help="Contest gold, and rule on it.", no_args_is_help=True)
@@ -150,7 +150,7 @@ def dispute_resolve(  # noqa: PLR0913 - a command's options are its public face
     contract: ContractOption,
     lot: LotOption,
     paths: Annotated[list[Path] | None, typer.Argument(help="The contested items' new gold.")] = None,
-    format_: Annotated[str | None, typer.Option("--format", help="coco, labelstudio or jsonl.")] = None,
+    format_: Annotated[str | None, typer.Option("--format", help=FORMATS)] = None,
     gold: Annotated[int | None, typer.Option(help="Or a version of the gold that was brought in already.")] = None,
     upheld: Annotated[bool, typer.Option("--upheld", help="Or that the gold stands as it is.")] = False,
     device: DeviceOption = "cpu",

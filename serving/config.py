@@ -84,6 +84,8 @@ class Door(str, Enum):
     """A protocol that the service speaks."""
 
     REST = "rest"
+    CVAT = "cvat"
+    XANYLABELING = "xanylabeling"
     LABELSTUDIO = "labelstudio"
 
 
@@ -92,6 +94,8 @@ class DoorSettings(Settings):
 
     open: bool = True
     port: Annotated[int, Field(gt=0, lt=65536)] | None = None
+    deadline_s: Seconds | None = None
+    """How long a review tool's call may take, which is to be less than the tool waits; None leaves the door's own."""
 
 
 class ServeSettings(Settings):

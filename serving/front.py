@@ -9,12 +9,18 @@ from fastapi import FastAPI
 
 from serving.backend import Backend
 from serving.config import Door, ServeSettings
+from serving.doors.cvat import cvat_door
 from serving.doors.labelstudio import labelstudio_door
 from serving.doors.rest import rest_door
+from serving.doors.xanylabeling import xanylabeling_door
 from serving.inbox import Inbox
 
-PREFIXES: Final[Mapping[Door, str]] = MappingProxyType({Door.REST: "", Door.LABELSTUDIO: "/labelstudio"})
+PREFIXES: Final[Mapping[Door, str]] = MappingProxyType(
+    {Door.REST: "", Door.CVAT: "/cvat", Door.XANYLABELING: "/xanylabeling", Door.LABELSTUDIO: "/labelstudio"}
+)
 """Where a door stands on the shared port; on a port of its own it stands at the root."""
+
+_APART: Final = tuple(f"{prefix}/" for prefix in PREFIXES.values() if prefix)
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,9 @@ class Front:
 
 _MAKERS: Final[Mapping[Door, Callable[[Front], FastAPI]]] = MappingProxyType(
     {
-        Door.REST: lambda front: rest_door(front.backend, front.settings),
+        Door.REST: lambda front: rest_door(front.backend, front.settings, apart=_APART),
+        Door.CVAT: lambda front: cvat_door(front.backend, front.settings),
+        Door.XANYLABELING: lambda front: xanylabeling_door(front.backend, front.settings),
         Door.LABELSTUDIO: lambda front: labelstudio_door(front.backend, front.settings, front.inbox),
     }
 )

@@ -7,9 +7,10 @@ from types import MappingProxyType
 from typing import Final, get_args
 
 from contract.errors import FormatError
-from contract.formats import coco, cvat, jsonl, labelstudio
+from contract.formats import coco, cvat, jsonl, labelstudio, yolo
 from contract.formats.lotview import LotView
 from contract.labelset import LabelSet
+from contract.tables import Kind
 from contract.terms import Format
 from contract.words import did_you_mean
 
@@ -21,16 +22,26 @@ Reader = Callable[[Path, LotView], LabelSet]
 
 @dataclass(frozen=True)
 class Exchange:
-    """How one format is written into a folder and read back."""
+    """How one format is written into a folder and read back.
+
+    Args:
+        name: of the format.
+        write: writes labels of the lot's items into a folder.
+        read: reads a file or folder and joins it to the lot.
+        kinds: the items that it has a place for.
+        many: whether each item has a label file of its own.
+    """
 
     name: str
     write: Writer
     read: Reader
+    kinds: tuple[Kind, ...] = tuple(Kind)
+    many: bool = False
 
 
 def _later(name: str) -> Exchange:
     def refuse() -> FormatError:
-        return FormatError(f"format {name!r} cannot be read or written yet; use coco, labelstudio or jsonl")
+        return FormatError(f"format {name!r} cannot be read or written yet; use coco, labelstudio, cvat or jsonl")
 
     def write(folder: Path, labels: LabelSet, lot: LotView) -> list[Path]:
         raise refuse()
@@ -41,12 +52,15 @@ def _later(name: str) -> Exchange:
     return Exchange(name, write, read)
 
 
+_IMAGES: Final = (Kind.IMAGE,)
+_MEDIA: Final = (Kind.IMAGE, Kind.VIDEO)
 FORMATS: Final = MappingProxyType(
     {
-        "coco": Exchange("coco", coco.write, coco.read),
+        "coco": Exchange("coco", coco.write, coco.read, _IMAGES),
         "labelstudio": Exchange("labelstudio", labelstudio.write, labelstudio.read),
-        "cvat": Exchange("cvat", cvat.write, cvat.read),
-        "yolo": _later("yolo"),
+        "cvat": Exchange("cvat", cvat.write, cvat.read, _MEDIA),
+        "yolo": Exchange("yolo", yolo.write, yolo.read, _IMAGES, many=True),
+        "yolo-darknet": Exchange("yolo-darknet", yolo.write_darknet, yolo.read, _IMAGES, many=True),
         "xanylabeling": _later("xanylabeling"),
         "jsonl": Exchange("jsonl", jsonl.write, jsonl.read),
     }

@@ -42,8 +42,14 @@ _REFUSALS = (400, 404, 413, 415, 422, 500, 503, 504)
 _OF_FETCHING = (403, 502)
 
 
-def rest_door(backend: Backend, settings: ServeSettings) -> FastAPI:
-    """Return the REST door of `backend`; nothing is loaded or called until a request comes."""
+def rest_door(backend: Backend, settings: ServeSettings, *, apart: tuple[str, ...] = ()) -> FastAPI:
+    """Return the REST door of `backend`; nothing is loaded or called until a request comes.
+
+    Args:
+        backend: the models.
+        settings: of the service.
+        apart: beginnings of the paths under which other doors will be mounted.
+    """
     api = FastAPI(
         title="goldgate",
         version=importlib.metadata.version("goldgate"),
@@ -54,7 +60,8 @@ def rest_door(backend: Backend, settings: ServeSettings) -> FastAPI:
     )
     install(api)
     limits = settings.limits
-    api.add_middleware(BodyLimit, limits={"": limits.max_body_bytes, "/v1/video": limits.max_video_bytes})
+    sizes = {"": limits.max_body_bytes, "/v1/video": limits.max_video_bytes}
+    api.add_middleware(BodyLimit, limits=sizes, apart=apart)
     _add_health(api, backend)
     _add_labelling(api, backend, settings)
     _add_jobs(api, backend, settings)

@@ -153,7 +153,11 @@ _MULTIPART: Final = {
     "schema": {
         "type": "object",
         "properties": {
-            "file": {"type": "array", "items": {"type": "string", "contentMediaType": "application/octet-stream"}}
+            "file": {
+                "type": "array",
+                "items": {"contentMediaType": "application/octet-stream"},  # bytes have no type in OpenAPI 3.1
+                "minItems": 1,
+            }
         },
         "required": ["file"],
     }
@@ -198,7 +202,7 @@ def video_request() -> dict[str, Any]:
 
 def predict_request() -> dict[str, Any]:
     """Return the request body of /v1/predict for OpenAPI."""
-    return _request({ARROW_MEDIA_TYPE: {"schema": {"type": "string", "contentMediaType": ARROW_MEDIA_TYPE}}})
+    return _request({ARROW_MEDIA_TYPE: {"schema": {"contentMediaType": ARROW_MEDIA_TYPE}}})
 
 
 _MODEL: Final = {"name": "scene-detector", "version": "1f0c2a9b"}

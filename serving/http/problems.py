@@ -63,7 +63,9 @@ async def _on_problem(_: Request, error: Exception) -> Response:
 async def _on_http(_: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     detail = str(error.detail) if isinstance(error, HTTPException) else "an internal fault"
-    return ProblemError(status, detail).response()
+    response = ProblemError(status, detail).response()
+    response.headers.update(getattr(error, "headers", None) or {})  # Allow beside a 405, for one
+    return response
 
 
 async def _on_validation(_: Request, error: Exception) -> Response:
@@ -86,11 +88,13 @@ class BodyLimit:
     Args:
         app: what it guards.
         limits: most bytes by path; the path "" holds for all others.
+        apart: beginnings of paths that lead to other doors, which limit their bodies themselves.
     """
 
-    def __init__(self, app: ASGIApp, limits: dict[str, int]) -> None:
+    def __init__(self, app: ASGIApp, limits: dict[str, int], apart: tuple[str, ...] = ()) -> None:
         self._app = app
         self._limits = limits
+        self._apart = apart
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on with its body counted."""
@@ -99,6 +103,9 @@ class BodyLimit:
             return
         # Behind a route prefix the path is the whole one (ASGI), so the end of it decides.
         path = scope["path"].removeprefix(scope.get("root_path", ""))
+        if path.startswith(self._apart):
+            await self._app(scope, receive, send)
+            return
         limit = self._limits.get(path, self._limits[""])
         refusal = ProblemError(413, f"the body is larger than {limit} bytes; send fewer or smaller items in a call")
         announced = dict(scope["headers"]).get(b"content-length", b"0")

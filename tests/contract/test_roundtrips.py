@@ -5,11 +5,11 @@ from pathlib import Path
 
 from hypothesis import given, settings
 
-from contract.formats import coco, cvat, jsonl, labelstudio
+from contract.formats import coco, cvat, jsonl, labelstudio, yolo
 from contract.formats.lotview import LotView
 from contract.formats.registry import FORMATS
 from contract.labelset import LabelSet, read_labels, write_labels
-from contract.tables import Kind
+from contract.tables import Kind, Task
 from contract.validate import validate_labels, validate_tables
 from tests.oracles.lots import XML_NAMES, lots_with_labels, same
 
@@ -76,11 +76,22 @@ def test_cvat(case: Case) -> None:
         assert same(cvat.read(Path(folder), lot), labels)
 
 
+@settings(max_examples=60, deadline=None)
+@given(lots_with_labels((Kind.IMAGE,)))
+def test_yolo(case: Case) -> None:
+    lot, labels = case
+    expected = LabelSet(labels.states, {Task.BOXES: labels.table(Task.BOXES)})
+    for write in (yolo.write, yolo.write_darknet):
+        with tempfile.TemporaryDirectory() as folder:
+            write(Path(folder), labels, lot)
+            assert same(yolo.read(Path(folder), lot), expected)
+
+
 @settings(max_examples=30)
 @given(lots_with_labels())
 def test_every_working_format_writes_whole_files(case: Case) -> None:
     lot, labels = case
-    for name in ("coco", "labelstudio", "jsonl"):
+    for name in ("coco", "labelstudio", "jsonl", "yolo", "yolo-darknet"):
         with tempfile.TemporaryDirectory() as folder:
             for path in FORMATS[name].write(Path(folder), labels, lot):
                 assert path.is_file()

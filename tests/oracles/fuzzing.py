@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from contract.errors import GoldgateError
-from contract.formats import coco, cvat, jsonl, labelstudio
+from contract.formats import coco, cvat, jsonl, labelstudio, yolo
 from contract.formats.cocofile import read_coco, read_results
 from contract.formats.jsonstream.columns import Streaming
 from contract.formats.loose import read_csv, read_loose
@@ -96,7 +96,7 @@ class Target:
 
     Args:
         name: of the reader.
-        file: the file's name, by which some readers know the form.
+        file: the file's name, by which some readers know the form; those of a folder have one of their own.
         read: reads the file; raises an error of ours or returns.
         seeds: valid documents.
         loads: a document as lists and dicts, for mutations of its structure; None where it has no such form.
@@ -212,9 +212,34 @@ def targets(folder: Path) -> dict[str, Target]:
             tuple(_written(cvat.write, folder, each) for each in (BOXES, _EVERY_VIDEO)), _xml_loads, _xml_dumps, XML_PIECES,
         ),
         Target("parquet", "boxes.parquet", parquet, _parquet_seeds()),
+        *_yolo_targets(),
         Target("terms", "contract.yaml", load_terms, ((CONFIGS / "demo.yaml").read_bytes(),), _yaml_loads, _yaml_dumps),
     )  # fmt: skip
     return {target.name: replace(target, loads=target.loads and functools.cache(target.loads)) for target in everything}
+
+
+def _yolo_targets() -> tuple[Target, ...]:
+    names = "".join(f"{name}\n" for name in GUIDELINE.class_names)
+    lines = b"0 0.5 0.5 0.25 0.125\n3 0.25 0.75 0.1 0.5 0.875\n", b"1 0.5 0.5 1.0 1.0\n", b""
+    data = "path: ../x\ntrain: train.txt\nval: [images/val]\nnames: {0: circle, 1: square, 2: triangle, 3: star}\n"
+
+    def read(folder: Path) -> None:
+        validate_labels(yolo.read(folder, LOT), items=LOT.items, guideline=GUIDELINE)
+
+    def label_file(path: Path) -> None:
+        (path.parent / "classes.txt").write_text(names)
+        read(path.parent)
+
+    def folder(path: Path) -> None:
+        (path.parent / "train.txt").write_text("./images/train/in/a.jpg\n")
+        (path.parent / "labels").mkdir(exist_ok=True)
+        (path.parent / "labels" / "b.txt").write_bytes(lines[0])
+        read(path)
+
+    return (
+        Target("yolo", "yolo/a.txt", label_file, lines),
+        Target("yolo_folder", "yolo_folder/data.yaml", folder, (data.encode(),), _yaml_loads, _yaml_dumps),
+    )
 
 
 def _csv_seeds() -> tuple[bytes, ...]:
@@ -311,6 +336,7 @@ def _changed(document: Any, dice: random.Random) -> Any:
 def outcome(target: Target, data: bytes, folder: Path) -> str:
     """Read `data` and return accepted or refused; anything else that a reader raises is a crash and comes through."""
     path = folder / target.file
+    path.parent.mkdir(exist_ok=True)
     path.write_bytes(data)
     try:
         target.read(path)

@@ -140,6 +140,7 @@ BAD_REQUESTS: list[tuple[str, dict[str, Any], int, str]] = [
     ("/v1/detect", {"json": {}}, 422, "images: Field required"),
     ("/v1/detect", {"json": {"images": []}}, 422, "at least 1 item"),
     ("/v1/detect", {"json": {"images": [{"data": "!"}]}}, 422, "images.0.data: not base64"),
+    ("/v1/detect", {"json": {"images": [{"data": "é"}]}}, 422, "images.0.data: not base64"),
     ("/v1/detect", {"json": {"images": [{"url": "http://x/a.jpg"}]}}, 422, "given as uri"),
     ("/v1/detect", {"json": {"images": [{"uri": "https://x/a.jpg"}]}}, 403, "fetches nothing by URI"),
     ("/v1/detect", {"json": {"images": [{"uri": "s3://a/b.jpg"}]}}, 403, "fetches nothing by URI"),
@@ -175,6 +176,10 @@ def test_bad_request_gets_one_sentence(
     client: httpx.Client, path: str, request_: dict[str, Any], status: int, sentence: str
 ) -> None:
     check_problem(client.post(path, **request_), status, sentence)
+
+
+def test_a_wrong_method_is_told_the_right_one(client: httpx.Client) -> None:
+    assert client.post("/healthz").headers["allow"] == "GET"
 
 
 def test_a_body_of_unknown_length_is_cut_off(client: httpx.Client) -> None:
