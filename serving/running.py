@@ -127,15 +127,15 @@ class Serving:
             self.settings = _with_model(self.settings, settings, kind)
             yield kind, self.lane(kind)
             if old is not None:
-                _delete([old])
+                serve.delete(old, _blocking=False)  # its last call is answered, so nothing need wait for its end
 
     def close(self) -> None:
         """Stop the models; Serve and Ray too, if this process started them."""
-        if ray.is_initialized():
-            _delete(self._names.values())
-        self._names = {}
         if self._owns_cluster:
             ray.shutdown()  # takes Serve along; shutting Serve down first makes Ray report the killed controller
+        elif ray.is_initialized():
+            _delete(self._names.values())
+        self._names = {}
 
     def __enter__(self) -> "Serving":
         return self
@@ -216,8 +216,11 @@ def _check_models(settings: ServeSettings) -> None:
 
 
 def _delete(applications: Iterable[str]) -> None:
-    """Stop applications; a replica answers what it has before it goes."""
-    for name in applications:
+    """Stop applications side by side; a replica answers what it has before it goes."""
+    names = list(applications)
+    for name in names:
+        serve.delete(name, _blocking=False)
+    for name in names:
         serve.delete(name)
 
 
