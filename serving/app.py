@@ -9,15 +9,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import ray
-from fastapi import FastAPI
 from ray import serve
+from starlette.types import ASGIApp
 
 from contract.predictor import Predictor
 from contract.tables import Kind
 from serving.backend import Backend, LaneBackend
 from serving.config import ModelSettings, ServeSettings
 from serving.deployment import ModelDeployment, build_model
-from serving.front import Front, build_front
+from serving.front import Front, open_front
 from serving.lanes import HandleLane
 
 _GPU_SHARE: Final = 0.25
@@ -50,10 +50,10 @@ def with_front_door(
         make_front: gives what the doors stand on; called in the front door's replica.
     """
 
-    def front_door() -> FastAPI:
+    def front_door() -> ASGIApp:
         application = serve.get_replica_context().app_name
         backend = LaneBackend({kind: HandleLane(kind, application) for kind in args.models}, args)
-        return build_front(make_front(backend, args))
+        return open_front(make_front(backend, args))
 
     deployment = serve.deployment(serve.ingress(front_door)()).options(
         name=_FRONT_DOOR, ray_actor_options={"num_cpus": args.num_cpus}, max_ongoing_requests=_FRONT_DOOR_REQUESTS

@@ -16,6 +16,8 @@ from contract.tables import Kind
 from serving.config import Batching, Limits, ServeSettings
 from serving.gather import Gather, Lane
 from serving.http.problems import ProblemError
+from serving.watch.calls import ObservedLane, Observer
+from serving.watch.requests import count_items
 
 Row = dict[str, Any]
 
@@ -67,10 +69,17 @@ class LaneBackend:
 
     def __init__(self, lanes: Mapping[Kind, Lane], settings: ServeSettings) -> None:
         self._limits: Limits = settings.limits
+        self._observers: list[Observer] = []
         self._tracks = {kind: self._track(kind, lane, settings.models[kind].batching) for kind, lane in lanes.items()}
 
     def _track(self, kind: Kind, lane: Lane, batching: Batching) -> _Track:
-        return _Track(lane, Gather(kind, lane, batching=batching, limits=self._limits))
+        observed = ObservedLane(kind, lane, self._observers)
+        return _Track(observed, Gather(kind, observed, batching=batching, limits=self._limits))
+
+    def tell(self, observer: Observer) -> None:
+        """Tell `observer` of every model call from now on."""
+        if observer not in self._observers:
+            self._observers.append(observer)
 
     async def change(self, kind: Kind, lane: Lane, batching: Batching) -> None:
         """Send what comes from now on through `lane`, and return when the last call on the old lane is answered."""
@@ -94,10 +103,12 @@ class LaneBackend:
 
     async def label(self, kind: Kind, sources: Sequence[Source]) -> tuple[Description, list[Row]]:
         """Label the few items of a person's call, each in a batch with its contemporaries."""
+        count_items(len(sources))
         return await self._of(kind).gather.label(sources)
 
     async def label_many(self, kind: Kind, sources: Sequence[Source]) -> pa.Table:
         """Label a job's chunk in a call of its own."""
+        count_items(len(sources))
         return await self._of(kind).gather.label_chunk(sources)
 
     async def waiting(self) -> list[str]:

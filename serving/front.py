@@ -1,11 +1,12 @@
 """The front doors together: which there are, where each stands, and what all of them stand on."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from serving.backend import Backend
 from serving.config import Door, ServeSettings
@@ -14,6 +15,9 @@ from serving.doors.labelstudio import labelstudio_door
 from serving.doors.rest import rest_door
 from serving.doors.xanylabeling import xanylabeling_door
 from serving.inbox import Inbox
+from serving.watch.middleware import watched
+from serving.watch.scrape import add_metrics
+from serving.watch.watching import Watch
 
 PREFIXES: Final[Mapping[Door, str]] = MappingProxyType(
     {Door.REST: "", Door.CVAT: "/cvat", Door.XANYLABELING: "/xanylabeling", Door.LABELSTUDIO: "/labelstudio"}
@@ -31,11 +35,16 @@ class Front:
         backend: the models.
         settings: of the service.
         inbox: keeps what people finish in review tools; without one nobody does.
+        watch: what watches them all.
     """
 
     backend: Backend
     settings: ServeSettings
     inbox: Inbox | None = None
+    watch: Watch = field(default_factory=Watch)
+
+    def __post_init__(self) -> None:
+        self.watch.attach(self.backend)
 
 
 _MAKERS: Final[Mapping[Door, Callable[[Front], FastAPI]]] = MappingProxyType(
@@ -59,4 +68,15 @@ def build_front(front: Front) -> FastAPI:
     for door, prefix in PREFIXES.items():
         if prefix and front.settings.doors[door].open:
             root.mount(prefix, build_door(door, front))
+    add_metrics(root, front.backend, front.watch)
     return root
+
+
+def open_door(door: Door, front: Front) -> ASGIApp:
+    """Return `build_door`, watched."""
+    return watched(build_door(door, front), front.watch, {"": door.value})
+
+
+def open_front(front: Front) -> ASGIApp:
+    """Return `build_front`, watched."""
+    return watched(build_front(front), front.watch, {prefix: door.value for door, prefix in PREFIXES.items()})

@@ -25,7 +25,7 @@ from contract.errors import EndpointError, GoldgateError, InputError
 from contract.tables import Kind
 from serving.backend import LaneBackend
 from serving.config import Address, ServeSettings
-from serving.front import Front, build_door, build_front
+from serving.front import Front, open_door, open_front
 from serving.running import Models
 
 logger = logging.getLogger(__name__)
@@ -97,8 +97,8 @@ def open_doors(models: Models, address: Address, make_front: Callable[[LaneBacke
     backend = LaneBackend({kind: models.lane(kind) for kind in settings.models}, settings)
     front = make_front(backend)
     own = [(door, each.port) for door, each in settings.doors.items() if each.open and each.port is not None]
-    apps: list[tuple[int, ASGIApp]] = [(address.port, build_front(front))]
-    apps += [(port, build_door(door, front)) for door, port in own]
+    apps: list[tuple[int, ASGIApp]] = [(address.port, open_front(front))]
+    apps += [(port, open_door(door, front)) for door, port in own]
     with Listener(apps, address, drain_s=settings.limits.drain_s) as listener:
         yield OpenDoors(models, backend, listener)
 

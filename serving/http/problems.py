@@ -10,6 +10,8 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.watch.requests import REQUEST_ID
+
 MEDIA_TYPE: Final = "application/problem+json"
 
 REPLICA_DIED: Final = "urn:goldgate:replica-died"
@@ -27,6 +29,8 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str
+    request_id: str | None = None
+    """Tells the service's operators which request it was."""
 
 
 class ProblemError(Exception):
@@ -42,8 +46,16 @@ class ProblemError(Exception):
     def response(self) -> Response:
         """Return the problem as a response."""
         headers = {} if self.retry_after_s is None else {"retry-after": str(self.retry_after_s)}
-        body = Problem(type=self.kind, title=HTTPStatus(self.status).phrase, status=self.status, detail=self.detail)
-        return JSONResponse(body.model_dump(), status_code=self.status, media_type=MEDIA_TYPE, headers=headers)
+        body = Problem(
+            type=self.kind,
+            title=HTTPStatus(self.status).phrase,
+            status=self.status,
+            detail=self.detail,
+            request_id=REQUEST_ID.get(),
+        )
+        return JSONResponse(
+            body.model_dump(exclude_none=True), status_code=self.status, media_type=MEDIA_TYPE, headers=headers
+        )
 
 
 def validation_sentence(errors: "list[dict[str, object]]") -> str:
