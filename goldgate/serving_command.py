@@ -15,6 +15,8 @@ from serving.config import Address, ServeSettings, load_settings
 from serving.front import Front
 from serving.listen import serve_forever
 from serving.running import LocalModels, Models, start_serving
+from serving.watch.logs import log_service
+from serving.watch.watching import watching
 
 _STARTS: dict[str, Callable[[ServeSettings], Models]] = {"ray": start_serving, "local": LocalModels}
 
@@ -50,13 +52,15 @@ def serve_models(config: Path | None, contract: Path | None, listening: Listenin
     path = config or default_models_file().with_name("serve.yaml")
     settings, address = _read(path, contract)
     address = listening.over(address)
-    with contextlib.closing(_STARTS[run_on](settings)) as models:
+    log_service(settings.watch.log)
+    with contextlib.closing(_STARTS[run_on](settings)) as models, watching(settings.watch) as watch:
         kinds = ", ".join(kind.value for kind in settings.models)
-        say(f"goldgate: serving {kinds} on {address.scheme}://{address.host}:{address.port} (Ctrl-C stops)")
+        if settings.watch.log == "text":
+            say(f"goldgate: serving {kinds} on {address.scheme}://{address.host}:{address.port} (Ctrl-C stops)")
         serve_forever(
             models,
             address,
-            make_front=lambda backend: Front(backend, settings, inbox=_inbox(settings)),
+            make_front=lambda backend: Front(backend, settings, inbox=_inbox(settings), watch=watch),
             reload=lambda: _read(path, contract)[0],
         )
     return EXIT_DONE

@@ -16,6 +16,7 @@ from serving.settings import MIB as MIB
 from serving.settings import Positive as Positive
 from serving.settings import Seconds as Seconds
 from serving.settings import Settings as Settings
+from serving.watch.settings import WatchSettings
 
 
 class Batching(Settings):
@@ -115,6 +116,8 @@ class ServeSettings(Settings):
     """Which Label Studio servers are trusted, and whose finished work goes into which lot."""
     work: Path | None = None
     """The work folder, as of the command line's --work; without one the service keeps nothing that people send."""
+    watch: WatchSettings = WatchSettings()
+    """What operators see: log, traces, status page."""
     num_cpus: Annotated[float, Field(ge=0)] = 0.1
     """CPUs that the HTTP front door reserves."""
 

@@ -28,7 +28,8 @@ def log_service(form: LogForm, *, stream: TextIO | None = None) -> None:
     handler.setFormatter(JsonLines() if form == "json" else TextLines())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     for name in _OURS:
-        logging.getLogger(name).setLevel(logging.INFO)
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.DEBUG if logger.level == logging.DEBUG else logging.INFO)
 
 
 class JsonLines(logging.Formatter):

@@ -78,11 +78,13 @@ class Tracing:
             record_exception=False,
             set_status_on_exception=False,
         ) as span:
-            yield
-            for state, count in (call.states or {}).items():
-                span.set_attribute(f"goldgate.items.{state}", count)
-            if call.states is None:
-                span.set_status(Status(StatusCode.ERROR))
+            try:
+                yield
+            finally:
+                for state, count in (call.states or {}).items():
+                    span.set_attribute(f"goldgate.items.{state}", count)
+                if call.states is None:
+                    span.set_status(Status(StatusCode.ERROR))
 
     def close(self) -> None:
         """Send what is left, and end."""

@@ -14,7 +14,8 @@ from serving.watch.metrics import Metrics
 from serving.watch.rates import Rates
 from serving.watch.requests import Tally, TraceParent
 from serving.watch.roster import Roster
-from serving.watch.tracing import Tracing
+from serving.watch.settings import WatchSettings
+from serving.watch.tracing import Tracing, start_tracing
 
 requests_logger = logging.getLogger("serving.requests")
 """Where each request has its line; `extra` carries the fields."""
@@ -129,3 +130,18 @@ class Watch:
         level = logging.DEBUG if quiet and exchange.status < 500 else logging.INFO
         if requests_logger.isEnabledFor(level):
             requests_logger.log(level, "request", extra={"fields": exchange.fields()})
+
+
+@contextlib.contextmanager
+def watching(settings: WatchSettings) -> Iterator[Watch]:
+    """Give what watches a front by `settings`; at the end what is left of the traces is sent.
+
+    Raises:
+        InputError: traces are asked for and the packages for them are absent.
+    """
+    tracing = start_tracing(settings.otlp_endpoint)
+    try:
+        yield Watch(tracing=tracing)
+    finally:
+        if tracing is not None:
+            tracing.close()

@@ -1,3 +1,4 @@
+import asyncio
 import io
 import json
 import logging
@@ -14,8 +15,10 @@ from starlette.responses import StreamingResponse
 from contract.predictor import Source
 from contract.tables import Kind
 from models.fake import FakePredictor
+from serving.config import Address
 from serving.front import Front, open_front
 from serving.lanes import LocalLane, local_backend
+from serving.listen import Listener
 from serving.watch.logs import JsonLines, LogForm, TextLines
 from serving.watch.middleware import watched
 from serving.watch.requests import carried, name_caller
@@ -26,7 +29,7 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
 @pytest.fixture
-def written() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[dict[str, Any]]]]:
     """Give all that was logged by anybody, at any level, as the JSON lines that it makes."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
@@ -35,6 +38,8 @@ def written() -> Iterator[Callable[[], list[dict[str, Any]]]]:
     before = root.level
     root.addHandler(handler)
     root.setLevel(logging.DEBUG)
+    # A uvicorn of another test has set up handlers of its own, which ours never does.
+    monkeypatch.setattr(logging.getLogger("uvicorn"), "propagate", True)
     try:
         yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
     finally:
@@ -81,8 +86,6 @@ def test_the_ids_go_along_to_the_models_thread(listen: Callable[[Any], str]) -> 
     backend = local_backend({Kind.TEXT: FakePredictor(Kind.TEXT)}, settings())
     front = Front(backend, settings())
     url = listen(open_front(front))
-    import asyncio
-
     asyncio.run(backend.change(Kind.TEXT, Noting(FakePredictor(Kind.TEXT)), settings().models[Kind.TEXT].batching))
     httpx.post(f"{url}/v1/sentiment", json={"texts": ["a", "b"]}, headers={"x-request-id": "mine-4"})
     assert seen == [("mine-4",)]
@@ -121,9 +124,8 @@ class Quoting(FakePredictor):
         raise ValueError(f"cannot label {sources[0].data!r} of {sources[0].item!r}")
 
 
-def test_no_log_holds_what_was_sent(listen: Callable[[Any], str], written: Callable[[], list[dict[str, Any]]]) -> None:
+def test_no_log_holds_what_was_sent(written: Callable[[], list[dict[str, Any]]]) -> None:
     backend = local_backend({Kind.IMAGE: FakePredictor(Kind.IMAGE), Kind.TEXT: Quoting(Kind.TEXT)}, settings())
-    url = listen(open_front(Front(backend, settings())))
     calls: list[dict[str, Any]] = [
         {"url": "/v1/sentiment", "json": {"text": "CANARY text"}},
         {"url": "/v1/sentiment", "json": {"texts": ["CANARY text", "CANARY other"]}},
@@ -132,12 +134,16 @@ def test_no_log_holds_what_was_sent(listen: Callable[[Any], str], written: Calla
         {"url": "/v1/detect", "files": {"file": ("CANARY.png", b"CANARY is no image")}},
         {"url": "/v1/detect", "json": {"uri": "https://CANARY.example/CANARY.png"}},
         {"url": "/v1/video", "json": {"path": "/CANARY/film.mp4"}},
-        {"url": "/labelstudio/predict", "json": {"tasks": [{"id": 1, "data": {"text": "CANARY"}}], "label_config": "CANARY"}},
+        {
+            "url": "/labelstudio/predict",
+            "json": {"tasks": [{"id": 1, "data": {"text": "CANARY"}}], "label_config": "CANARY"},
+        },
         {"url": "/CANARY/path", "content": b"CANARY"},
     ]
-    for call in calls:
-        call["headers"] = {"authorization": "Bearer CANARY", "x-api-key": "CANARY", "x-request-id": "CANARY ?"}
-        assert httpx.post(**{**call, "url": f"{url}{call['url']}"}).status_code != 0
+    with Listener([(0, open_front(Front(backend, settings())))], Address(), drain_s=5) as listener:
+        for call in calls:
+            call["headers"] = {"authorization": "Bearer CANARY", "x-api-key": "CANARY", "x-request-id": "CANARY ?"}
+            assert httpx.post(**{**call, "url": f"http://127.0.0.1:{listener.ports[0]}{call['url']}"}).status_code != 0
     lines = written()
     assert len(requests_of(lines)) == len(calls)
     # The client of the test logs its own calls; the server is in the same process.
@@ -145,7 +151,7 @@ def test_no_log_holds_what_was_sent(listen: Callable[[Any], str], written: Calla
     assert "CANARY" not in json.dumps(served)
 
 
-class Broken(Exception):
+class BrokenError(Exception):
     """Nobody expects it."""
 
 
@@ -154,7 +160,7 @@ def broken() -> FastAPI:
 
     @api.get("/broken")
     async def broken() -> None:
-        raise Broken("CANARY")
+        raise BrokenError("CANARY")
 
     @api.get("/stream")
     async def stream() -> StreamingResponse:
@@ -172,16 +178,16 @@ def broken() -> FastAPI:
     return api
 
 
-def test_a_fault_is_logged_with_its_place_and_without_its_message(
-    listen: Callable[[Any], str], written: Callable[[], list[dict[str, Any]]]
-) -> None:
-    url = listen(watched(broken(), Watch(), {"": "rest"}))
-    assert httpx.get(f"{url}/broken", headers={"x-request-id": "mine-6"}).status_code == 500
+def test_a_fault_is_logged_with_its_place_and_without_its_message(written: Callable[[], list[dict[str, Any]]]) -> None:
+    app = watched(broken(), Watch(), {"": "rest"})
+    with Listener([(0, app)], Address(), drain_s=5) as listener:
+        url = f"http://127.0.0.1:{listener.ports[0]}/broken"
+        assert httpx.get(url, headers={"x-request-id": "mine-6"}).status_code == 500
     lines = written()
     (line,) = requests_of(lines)
     assert (line["status"], line["route"]) == (500, "/broken")
     (fault,) = [each for each in lines if each["logger"] == "uvicorn.error" and "error" in each]
-    assert (fault["error"], fault["request_id"]) == ("Broken", "mine-6")
+    assert (fault["error"], fault["request_id"]) == ("BrokenError", "mine-6")
     assert "test_middleware.py" in fault["where"][-1]
     assert "CANARY" not in json.dumps(lines)
 

@@ -23,7 +23,9 @@ STEPS = st.lists(st.tuples(st.floats(0, 40), REQUESTS | CALLS), max_size=60)
 
 
 @given(STEPS)
-def test_figures_are_those_of_the_whole_history_cut_to_the_last_minute(steps: list[tuple[float, tuple[str, int | Kind, float]]]) -> None:
+def test_figures_are_those_of_the_whole_history_cut_to_the_last_minute(
+    steps: list[tuple[float, tuple[str, int | Kind, float]]],
+) -> None:
     clock = Clock()
     rates = Rates(clock)
     requests: list[tuple[float, int, float]] = []
