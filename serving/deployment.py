@@ -22,7 +22,8 @@ from contract.terms import parse_terms
 from models.registry import build_predictor
 from serving.config import ModelSettings
 
-logger = logging.getLogger(__name__)
+# What goes here Serve writes into the replica's own log file; of any other logger it shows warnings alone.
+logger = logging.getLogger("ray.serve")
 
 # A model whose every call raises is taken for broken (a lost CUDA context, for example) and replaced.
 _FAILURES_UNTIL_UNHEALTHY = 3
