@@ -53,7 +53,7 @@ def with_front_door(
     def front_door() -> ASGIApp:
         application = serve.get_replica_context().app_name
         backend = LaneBackend({kind: HandleLane(kind, application) for kind in args.models}, args)
-        return open_front(make_front(backend, args))
+        return open_front(make_front(backend, args), says_id=False)  # Serve's proxy does
 
     deployment = serve.deployment(serve.ingress(front_door)()).options(
         name=_FRONT_DOOR, ray_actor_options={"num_cpus": args.num_cpus}, max_ongoing_requests=_FRONT_DOOR_REQUESTS

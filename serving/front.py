@@ -77,6 +77,7 @@ def open_door(door: Door, front: Front) -> ASGIApp:
     return watched(build_door(door, front), front.watch, {"": door.value})
 
 
-def open_front(front: Front) -> ASGIApp:
-    """Return `build_front`, watched."""
-    return watched(build_front(front), front.watch, {prefix: door.value for door, prefix in PREFIXES.items()})
+def open_front(front: Front, *, says_id: bool = True) -> ASGIApp:
+    """Return `build_front`, watched; `says_id` as of `watched`."""
+    prefixes = {prefix: door.value for door, prefix in PREFIXES.items()}
+    return watched(build_front(front), front.watch, prefixes, says_id=says_id)

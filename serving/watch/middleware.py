@@ -23,11 +23,13 @@ class Watched:
         app: what is watched.
         watch: is told.
         prefixes: prefix -> door that stands there; "" for what stands at the root.
+        says_id: whether answers carry the id; a proxy before this may do so by itself.
     """
 
-    def __init__(self, app: ASGIApp, watch: Watch, prefixes: Mapping[str, str]) -> None:
+    def __init__(self, app: ASGIApp, watch: Watch, prefixes: Mapping[str, str], *, says_id: bool = True) -> None:
         self._app = app
         self._watch = watch
+        self._says_id = says_id
         self._root = prefixes.get("", OTHER)
         self._prefixes = sorted(
             ((prefix, door) for prefix, door in prefixes.items() if prefix), key=lambda each: -len(each[0])
@@ -51,8 +53,9 @@ class Watched:
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":
                 exchange.status = message["status"]
-                headers = [*message.get("headers", ()), (b"x-request-id", exchange.id.encode())]
-                message = {**message, "headers": headers}
+                if self._says_id:
+                    headers = [*message.get("headers", ()), (b"x-request-id", exchange.id.encode())]
+                    message = {**message, "headers": headers}
             await send(message)
             exchange.sent += len(message.get("body", b""))
             if message["type"] == "http.response.start" and _is_event_stream(message):
@@ -83,9 +86,9 @@ class Watched:
         return self._root
 
 
-def watched(app: ASGIApp, watch: Watch, prefixes: Mapping[str, str]) -> ASGIApp:
-    """Return `app` with `watch` outermost; `prefixes` as of `Watched`."""
-    return Watched(app, watch, prefixes)
+def watched(app: ASGIApp, watch: Watch, prefixes: Mapping[str, str], *, says_id: bool = True) -> ASGIApp:
+    """Return `app` with `watch` outermost; arguments as of `Watched`."""
+    return Watched(app, watch, prefixes, says_id=says_id)
 
 
 def _template(scope: Scope) -> str:
@@ -95,4 +98,4 @@ def _template(scope: Scope) -> str:
 
 
 def _is_event_stream(message: Message) -> bool:
-    return any(name.lower() == b"content-type" and value.startswith(_EVENT_STREAM) for name, value in message["headers"])
+    return any(name.lower() == b"content-type" and value.startswith(_EVENT_STREAM) for name, value in message.get("headers", ()))
