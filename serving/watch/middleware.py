@@ -98,4 +98,6 @@ def _template(scope: Scope) -> str:
 
 
 def _is_event_stream(message: Message) -> bool:
-    return any(name.lower() == b"content-type" and value.startswith(_EVENT_STREAM) for name, value in message.get("headers", ()))
+    return any(
+        name.lower() == b"content-type" and value.startswith(_EVENT_STREAM) for name, value in message.get("headers", ())
+    )
