@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final, get_args
 
 from contract.errors import FormatError
-from contract.formats import coco, cvat, jsonl, labelstudio, yolo
+from contract.formats import activitynet, coco, cvat, jsonl, labelstudio, yolo
 from contract.formats.lotview import LotView
 from contract.labelset import LabelSet
 from contract.tables import Kind
@@ -63,6 +63,7 @@ FORMATS: Final = MappingProxyType(
         "yolo-darknet": Exchange("yolo-darknet", yolo.write_darknet, yolo.read, _IMAGES, many=True),
         "xanylabeling": _later("xanylabeling"),
         "jsonl": Exchange("jsonl", jsonl.write, jsonl.read),
+        "activitynet": Exchange("activitynet", activitynet.write, activitynet.read, (Kind.VIDEO,)),
     }
 )
 

@@ -7,7 +7,19 @@ import pytest
 
 from tests.oracles.fuzzing import mutated, outcome, targets
 
-NAMES = ["coco", "coco_results", "jsonl", "csv", "labelstudio", "cvat", "parquet", "yolo", "yolo_folder", "terms"]
+NAMES = [
+    "coco",
+    "coco_results",
+    "jsonl",
+    "csv",
+    "labelstudio",
+    "cvat",
+    "activitynet",
+    "parquet",
+    "yolo",
+    "yolo_folder",
+    "terms",
+]
 
 
 def test_every_reader_is_named(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hypothesis import given, settings
 
-from contract.formats import coco, cvat, jsonl, labelstudio, yolo
+from contract.formats import activitynet, coco, cvat, jsonl, labelstudio, yolo
 from contract.formats.lotview import LotView
 from contract.formats.registry import FORMATS
 from contract.labelset import LabelSet, read_labels, write_labels
@@ -87,11 +87,20 @@ def test_yolo(case: Case) -> None:
             assert same(yolo.read(Path(folder), lot), expected)
 
 
+@settings(max_examples=60)
+@given(lots_with_labels((Kind.VIDEO,)))
+def test_activitynet(case: Case) -> None:
+    lot, labels = case
+    with tempfile.TemporaryDirectory() as folder:
+        assert activitynet.write(Path(folder), labels, lot)
+        assert same(activitynet.read(Path(folder), lot), labels)
+
+
 @settings(max_examples=30)
 @given(lots_with_labels())
 def test_every_working_format_writes_whole_files(case: Case) -> None:
     lot, labels = case
-    for name in ("coco", "labelstudio", "jsonl", "yolo", "yolo-darknet"):
+    for name in ("coco", "labelstudio", "jsonl", "activitynet", "yolo", "yolo-darknet"):
         with tempfile.TemporaryDirectory() as folder:
             for path in FORMATS[name].write(Path(folder), labels, lot):
                 assert path.is_file()

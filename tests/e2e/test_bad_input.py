@@ -224,7 +224,7 @@ def test_usage(cli: Any, arguments: list[str], words: tuple[str, ...]) -> None:
         (["prelabel", "--address", "ftp://x"], ("ftp://x",)),
         (["prelabel", "--device", "cuda", *FAKES, "--model", "detector=fake"], ()),
         (["export", "--format", "xml", "--out", "o"], ("xml",)),
-        (["export", "--format", "cvat", "--out", "o"], ("cvat",)),
+        (["export", "--format", "cvta", "--out", "o"], ("cvta", "cvat")),
         (["export", "--format", "coco", "--out", "o", "--from", "memory"], ("memory",)),
         (["import", "--format", "coco", "--as", "truth", "absent.json"], ("truth",)),
         (["import", "--format", "coco", "--as", "gold", "absent.json"], ("absent.json",)),

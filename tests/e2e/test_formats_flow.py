@@ -24,6 +24,7 @@ CARRIES = {
     "yolo": {Task.BOXES},
     "yolo-darknet": {Task.BOXES},
     "jsonl": set(Task),
+    "activitynet": {Task.SHOTS, Task.KEYFRAMES, Task.EVENTS},
 }
 ELSEWHERE = {"labelstudio"}  # import wants annotations there, which drafts are not: test_flow.py
 NOT_YET = {"xanylabeling"}

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from contract.errors import GoldgateError
-from contract.formats import coco, cvat, jsonl, labelstudio, yolo
+from contract.formats import activitynet, coco, cvat, jsonl, labelstudio, yolo
 from contract.formats.cocofile import read_coco, read_results
 from contract.formats.jsonstream.columns import Streaming
 from contract.formats.loose import read_csv, read_loose
@@ -189,6 +189,9 @@ def targets(folder: Path) -> dict[str, Target]:
     def cvat_file(path: Path) -> None:
         validate_labels(cvat.read(path, LOT), items=LOT.items, guideline=GUIDELINE)
 
+    def net(path: Path) -> None:
+        validate_labels(activitynet.read(path, LOT), items=LOT.items, guideline=GUIDELINE)
+
     def of(write: Callable[..., list[Path]]) -> tuple[bytes, ...]:
         return tuple(_written(write, folder, each) for each in (BOXES, TEXTS, *VIDEO.values()))
 
@@ -210,6 +213,10 @@ def targets(folder: Path) -> dict[str, Target]:
         Target(
             "cvat", "annotations.xml", cvat_file,
             tuple(_written(cvat.write, folder, each) for each in (BOXES, _EVERY_VIDEO)), _xml_loads, _xml_dumps, XML_PIECES,
+        ),
+        Target(
+            "activitynet", "any.json", net, tuple(_written(activitynet.write, folder, each) for each in VIDEO.values()),
+            json.loads, _json_dumps,
         ),
         Target("parquet", "boxes.parquet", parquet, _parquet_seeds()),
         *_yolo_targets(),
