@@ -72,7 +72,7 @@ def test_drafts_come_back_as_they_were(cli: Any, raw: Path, tmp_path: Path, name
     (place,) = (cli.work / "DEMO-2025" / "lots").iterdir()
     _, drafts = read_drafts(LotFolder(place))
     expected = part(drafts, CARRIES[name])
-    assert expected.states.num_rows >= 40
+    assert expected.states.num_rows >= (40 if Task.BOXES in CARRIES[name] else 4)
     assert all(table.num_rows for table in expected.tables.values())
     assert {Kind(kind) for kind in expected.states["kind"].to_pylist()} == {KIND_OF_TASK[task] for task in CARRIES[name]}
     assert same(part(read_sealed(LotFolder(place), "submission", 1).labels, CARRIES[name]), expected)
