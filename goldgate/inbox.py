@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final, cast
 
-from contract.errors import InputError, StageError
+from contract.errors import FormatError, InputError, StageError
 from contract.files import canonical_json, read_json, sha256_bytes, sha256_json, write_bytes
 from contract.tables import Kind
 from contract.workfolder import LotFolder, lot_folder, lot_names
@@ -74,8 +74,11 @@ class FileInbox:
 def _annotation(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return what counts of an annotation; who made it as a number alone, never a name or an address."""
     kept = {name: document[name] for name in _KEPT if name in document}
+    if not isinstance(kept.get("result"), list):
+        raise FormatError(f"annotation {document.get('id')!r} has no result")
     who = kept.get("completed_by")
-    kept["completed_by"] = who.get("id") if isinstance(who, Mapping) else who
+    number = who.get("id") if isinstance(who, Mapping) else who
+    kept["completed_by"] = number if isinstance(number, int) else None
     return {**kept, "updated_at": _time(document.get("updated_at") or document.get("created_at"))}
 
 
@@ -83,12 +86,10 @@ def _time(text: Any) -> str | None:
     """Return a time in the one form whose texts sort as the times do."""
     try:
         time = datetime.fromisoformat(text.replace("Z", "+00:00")) if isinstance(text, str) else None
-    except ValueError:
+        utc = None if time is None else time.astimezone(timezone.utc) if time.tzinfo else time.replace(tzinfo=timezone.utc)
+    except (ValueError, OverflowError):
         return None
-    if time is None:
-        return None
-    utc = time.astimezone(timezone.utc) if time.tzinfo else time.replace(tzinfo=timezone.utc)
-    return utc.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return None if utc is None else utc.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _stamp(document: Mapping[str, Any]) -> str:

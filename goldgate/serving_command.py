@@ -12,6 +12,7 @@ from goldgate.inbox import FileInbox
 from goldgate.wiring import models_of_terms
 from models.registry import default_models_file
 from serving.config import Address, ServeSettings, load_settings
+from serving.doors.labelstudiohosts import check_tokens
 from serving.front import Front
 from serving.listen import serve_forever
 from serving.running import LocalModels, Models, start_serving
@@ -51,6 +52,7 @@ def serve_models(config: Path | None, contract: Path | None, listening: Listenin
         raise InputError(f"--address {run_on!r}: write ray or local")
     path = config or default_models_file().with_name("serve.yaml")
     settings, address = _read(path, contract)
+    check_tokens(settings.labelstudio)
     address = listening.over(address)
     log_service(settings.watch.log)
     with contextlib.closing(_STARTS[run_on](settings)) as models, watching(settings.watch) as watch:

@@ -128,9 +128,14 @@ def _token_of(host: LabelStudioHost) -> str | None:
             raise SourceError(f"the token of {host.url} cannot be read from its file") from error
     else:
         return None
-    if not token.strip():
-        raise SourceError(f"the token of {host.url} is empty; set {host.token_env or host.token_file}")
-    return token.strip()
+    token = token.strip()
+    if not token or not _is_plain(token):
+        raise SourceError(f"the token of {host.url} is empty or no token; set {host.token_env or host.token_file}")
+    return token
+
+
+def _is_plain(token: str) -> bool:
+    return token.isascii() and token.isprintable() and " " not in token
 
 
 def check_tokens(settings: LabelStudioSettings) -> None:

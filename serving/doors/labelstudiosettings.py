@@ -38,7 +38,7 @@ class LotOfProject(Settings):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     project: int | str
-    contract: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    contract: Annotated[str, Field(pattern=r"^[\w-][\w.-]*$")]
     lot: str | None = None
     role: Annotated[Literal["submission", "gold"], Field(alias="as")] = "submission"
 

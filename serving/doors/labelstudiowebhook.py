@@ -24,7 +24,7 @@ async def receive(document: Mapping[str, Any], inbox: Inbox | None, settings: La
         ProblemError: 422 the event lacks what it is about or its lot does not exist, 507 it cannot be written.
     """
     action = document.get("action")
-    if action not in KEPT | DROPPED:
+    if not isinstance(action, str) or action not in KEPT | DROPPED:
         return 200, {"status": UNKNOWN_EVENT}
     number, title = _project(document)
     place = settings.place_of(number, title)
@@ -64,10 +64,10 @@ def _finished(document: Mapping[str, Any], project: int) -> Iterator[Finished]:
     tasks = {_number(task, "task"): task for task in _objects(document, "task")}
     for annotation in _objects(document, "annotation"):
         number = annotation.get("task", next(iter(tasks), None) if len(tasks) == 1 else None)
-        data = tasks[number].get("data") if number in tasks else None
+        data = tasks[number].get("data") if isinstance(number, int) and number in tasks else None
         if not isinstance(data, Mapping):
             raise ProblemError(422, f"annotation {annotation.get('id')!r} comes without its task's data")
-        yield Finished(project, int(number), _number(annotation, "annotation"), data, annotation)
+        yield Finished(project, number, _number(annotation, "annotation"), data, annotation)
 
 
 def _deleted(document: Mapping[str, Any]) -> list[int]:
@@ -87,6 +87,6 @@ def _objects(document: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
 
 def _number(found: Mapping[str, Any], name: str) -> int:
     number = found.get("id")
-    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < 1 << 63:
         raise ProblemError(422, f"the event's {name} has no number; let the webhook send its payload")
     return number
