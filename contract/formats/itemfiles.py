@@ -9,16 +9,17 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from contract.errors import FormatError
 from contract.files import sha256_bytes
-from contract.formats.lotview import LotView
+from contract.formats.lotview import LotView, require_name
 from contract.labelset import LabelSet
 from contract.tables import STATES, Kind, State
 from contract.textcodes import codes_of
@@ -30,6 +31,7 @@ _NEVER: Final = frozenset({"Cc", "Zl", "Zp"})  # ends of lines and other control
 _UPLOADED: Final = re.compile(r"^[0-9a-f]{8}-(?=.)")  # Label Studio puts this before the name of an uploaded file
 _ROWS_AT_ONCE: Final = 1 << 15
 _MANY_ITEMS: Final = 10_000
+_LARGEST: Final = 256 << 20  # bytes of one item's label file; X-AnyLabeling's may hold the image itself
 
 
 def safe_path(path: str) -> str:
@@ -90,7 +92,7 @@ class ItemFiles:
         """Return the item whose label file would be written at `path`."""
         return self._owners.get(path)
 
-    def owner(self, path: str, *, where: str, image: str | None = None) -> str:
+    def owner(self, path: str, *, where: str, image: Callable[[], str | None] = lambda: None) -> str:
         """Return the item whose label file stands at `path`.
 
         The place where it would be written comes first; then, by its name, the item with most folders in common; then
@@ -99,7 +101,7 @@ class ItemFiles:
         Args:
             path: below the folder, without suffix, parts divided by "/".
             where: the file, for the message.
-            image: the image's path or name as it stands in the file.
+            image: the image's path or name as it stands in the file, which is asked for where the path does not tell.
 
         Raises:
             FormatError: no item has that name, or several have.
@@ -107,8 +109,8 @@ class ItemFiles:
         if path in self._owners:
             return self._owners[path]
         found = self._nearest(path)
-        if len(found) != 1 and image:
-            found = self._nearest(f"{path.rpartition('/')[0]}/{image}".replace("\\", "/")) or found
+        if len(found) != 1 and (name := image()):
+            found = self._nearest(f"{path.rpartition('/')[0]}/{name}".replace("\\", "/")) or found
         if len(found) == 1:
             return found[0]
         if found:
@@ -150,7 +152,44 @@ def files_below(folder: Path, suffix: str) -> Iterator[tuple[str, Path]]:
                 path = Path(place, name)
                 if path.is_symlink() and root not in path.resolve().parents:
                     raise FormatError(f"{path}: the link leads out of the folder; put a copy of the file in its place")
+                if path.stat().st_size > _LARGEST:
+                    raise FormatError(f"{path}: more than {_LARGEST >> 20} MiB, which no label file of one item has")
                 yield path.relative_to(folder).as_posix().removesuffix(suffix), path
+
+
+def in_lot_order(files: Iterable[tuple[str, Path]], lot: LotView, owner: Callable[[str, Path], str]) -> dict[str, Path]:
+    """Return item -> its label file, in the order of the lot.
+
+    Args:
+        files: path without suffix, and the file.
+        lot: the manifest.
+        owner: whose a file is.
+
+    Raises:
+        FormatError: two files are of one item, or one is of none.
+    """
+    found: dict[str, Path] = {}
+    for name, file in files:
+        item = owner(name, file)
+        if item in found:
+            raise FormatError(f"{file}: item {item!r} has another label file, {found[item]}")
+        found[item] = file
+    return {item: found[item] for item in lot.rows if item in found}
+
+
+def require_fit(boxes: pa.Table, lot: LotView, *, form: str) -> None:
+    """Check that `boxes` can be written: classes of the guideline, finite numbers.
+
+    Raises:
+        FormatError: names the first that cannot.
+    """
+    wrong = codes_of(boxes["label"], pa.array(lot.guideline.class_names, pa.string())) < 0
+    for name in ("x", "y", "w", "h", "score", "area"):
+        wrong |= ~np.asarray(pc.fill_null(pc.is_finite(boxes[name]), True).to_numpy(), np.bool_)
+    for row in np.flatnonzero(wrong)[:1].tolist():
+        where = f"item {boxes['item'][row].as_py()!r}"
+        require_name(boxes["label"][row].as_py(), lot.guideline.class_names, word="class", where=where)
+        raise FormatError(f"{where} has a box with a number that is not finite, so it cannot be written as {form}")
 
 
 def annotated_items(labels: LabelSet, lot: LotView, kinds: Collection[Kind], *, form: str) -> tuple[list[str], LabelSet]:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final, get_args
 
 from contract.errors import FormatError
-from contract.formats import activitynet, coco, cvat, jsonl, labelstudio, yolo
+from contract.formats import activitynet, coco, cvat, jsonl, labelstudio, xanylabeling, yolo
 from contract.formats.lotview import LotView
 from contract.labelset import LabelSet
 from contract.tables import Kind
@@ -39,19 +39,6 @@ class Exchange:
     many: bool = False
 
 
-def _later(name: str) -> Exchange:
-    def refuse() -> FormatError:
-        return FormatError(f"format {name!r} cannot be read or written yet; use coco, labelstudio, cvat or jsonl")
-
-    def write(folder: Path, labels: LabelSet, lot: LotView) -> list[Path]:
-        raise refuse()
-
-    def read(path: Path, lot: LotView) -> LabelSet:
-        raise refuse()
-
-    return Exchange(name, write, read)
-
-
 _IMAGES: Final = (Kind.IMAGE,)
 _MEDIA: Final = (Kind.IMAGE, Kind.VIDEO)
 FORMATS: Final = MappingProxyType(
@@ -61,7 +48,7 @@ FORMATS: Final = MappingProxyType(
         "cvat": Exchange("cvat", cvat.write, cvat.read, _MEDIA),
         "yolo": Exchange("yolo", yolo.write, yolo.read, _IMAGES, many=True),
         "yolo-darknet": Exchange("yolo-darknet", yolo.write_darknet, yolo.read, _IMAGES, many=True),
-        "xanylabeling": _later("xanylabeling"),
+        "xanylabeling": Exchange("xanylabeling", xanylabeling.write, xanylabeling.read, _MEDIA, many=True),
         "jsonl": Exchange("jsonl", jsonl.write, jsonl.read),
         "activitynet": Exchange("activitynet", activitynet.write, activitynet.read, (Kind.VIDEO,)),
     }

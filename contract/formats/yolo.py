@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from contract.errors import FormatError
 from contract.files import write_each
-from contract.formats.itemfiles import ItemFiles, annotated_items, sorted_by_item
+from contract.formats.itemfiles import ItemFiles, annotated_items, in_lot_order, sorted_by_item
 from contract.formats.lotview import LotView, require_name
 from contract.formats.sidecar import read_sidecar, unannotated, write_sidecar
 from contract.formats.yololayout import (
@@ -35,7 +35,6 @@ from contract.formats.yololayout import (
     IMAGES,
     NAMES,
     YAML,
-    Layout,
     darknet_place,
     find_layout,
     label_of_image,
@@ -153,7 +152,7 @@ def read(path: Path, lot: LotView) -> LabelSet:
     folder = path if path.is_dir() else path.parent
     layout = find_layout(path)
     owners = _Owners(lot)
-    files = _owned(layout, owners)
+    files = in_lot_order(layout.labels.items(), lot, lambda name, file: owners.of_label(name, where=str(file)))
     kept = read_sidecar(folder)
     listed = [owners.of_image(image, where=f"{folder}: a list of images") for image in layout.images]
     absent = dict.fromkeys(listed, State.MISSING.value) | unannotated(kept, lot, where=str(folder))
@@ -185,17 +184,6 @@ class _Owners:
     def of_image(self, path: str, *, where: str) -> str:
         """Return the item of an image that a list names."""
         return self.of_label(label_of_image(path), where=where)
-
-
-def _owned(layout: Layout, owners: _Owners) -> dict[str, Path]:
-    """Return item -> its label file."""
-    owned: dict[str, Path] = {}
-    for name, file in layout.labels.items():
-        item = owners.of_label(name, where=str(file))
-        if item in owned:
-            raise FormatError(f"{file}: item {item!r} has another label file, {owned[item]}")
-        owned[item] = file
-    return owned
 
 
 class _Reading:

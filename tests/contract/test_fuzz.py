@@ -18,6 +18,7 @@ NAMES = [
     "parquet",
     "yolo",
     "yolo_folder",
+    "xanylabeling",
     "terms",
 ]
 

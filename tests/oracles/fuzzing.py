@@ -14,11 +14,12 @@ import pyarrow.parquet as pq
 import yaml
 
 from contract.errors import GoldgateError
-from contract.formats import activitynet, coco, cvat, jsonl, labelstudio, yolo
+from contract.formats import activitynet, coco, cvat, jsonl, labelstudio, xanylabeling, yolo
 from contract.formats.cocofile import read_coco, read_results
 from contract.formats.jsonstream.columns import Streaming
 from contract.formats.loose import read_csv, read_loose
-from contract.labelset import LabelSet
+from contract.formats.lotview import LotView
+from contract.labelset import LabelSet, merge
 from contract.tables import SCHEMAS, Kind, Task
 from contract.terms import load_terms
 from contract.validate import validate_labels, validate_tables
@@ -220,9 +221,24 @@ def targets(folder: Path) -> dict[str, Target]:
         ),
         Target("parquet", "boxes.parquet", parquet, _parquet_seeds()),
         *_yolo_targets(),
+        Target(
+            "xanylabeling", "a.json", _in_folder(xanylabeling.read), _xanylabeling_seeds(folder), json.loads, _json_dumps
+        ),
         Target("terms", "contract.yaml", load_terms, ((CONFIGS / "demo.yaml").read_bytes(),), _yaml_loads, _yaml_dumps),
     )  # fmt: skip
     return {target.name: replace(target, loads=target.loads and functools.cache(target.loads)) for target in everything}
+
+
+def _in_folder(read: Callable[[Path, LotView], LabelSet]) -> Callable[[Path], None]:
+    def checked(path: Path) -> None:
+        validate_labels(read(path, LOT), items=LOT.items, guideline=GUIDELINE)
+
+    return checked
+
+
+def _xanylabeling_seeds(folder: Path) -> tuple[bytes, ...]:
+    xanylabeling.write(folder / "x", merge([BOXES, _EVERY_VIDEO]), LOT)
+    return tuple((folder / "x" / name).read_bytes() for name in ("in/a.json", "in/b.json", "v.json"))
 
 
 def _yolo_targets() -> tuple[Target, ...]:
