@@ -24,16 +24,18 @@ Polygons and other shapes, rotated boxes, and boxes of classes in videos are ref
 """
 
 import contextlib
+import lzma
 import re
+import struct
 import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Final, cast
+from typing import IO, BinaryIO, Final, cast
 
 from contract.errors import FormatError
-from contract.files import sha256_bytes, write_bytes, write_pieces
+from contract.files import first_line, sha256_bytes, write_bytes, write_pieces
 from contract.formats.cvatlabels import labels_json
 from contract.formats.cvatread import ImageSection, Meta, Section, read_stream
 from contract.formats.cvatvideo import VideoSection
@@ -136,24 +138,30 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
                 file.seek(0)
                 yield file
                 return
-            with zipfile.ZipFile(file) as archive, archive.open(_member(archive, path)) as member:
+            with _unpacked(file, path) as member:
                 yield cast(BinaryIO, member)
     except OSError as error:
         raise FormatError(f"{path}: cannot be read ({(error.strerror or str(error)).lower()})") from error
-    except _ZIP_ERRORS as error:
-        raise FormatError(f"{path}: not a ZIP that can be read ({error})") from error
+    except _DAMAGED as error:
+        raise FormatError(f"{path}: not a ZIP that can be read ({first_line(error)})") from error
 
 
-# What zipfile and its decompressors raise of archives that are damaged, encrypted or of another method.
-_ZIP_ERRORS: Final = (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error)
+_DAMAGED: Final = (zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError)
 
 
-def _member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
-    found = [each for each in archive.infolist() if PurePosixPath(each.filename).name == FILE_NAME]
-    if len(found) != 1:
-        raise FormatError(f"{path}: the ZIP has {len(found)} files {FILE_NAME}; the one that CVAT exports has one")
-    if found[0].file_size > _MOST_BYTES:
-        raise FormatError(
-            f"{path}: {FILE_NAME} in the ZIP has {found[0].file_size} bytes, more than {_MOST_BYTES >> 30} GiB"
-        )
-    return found[0]
+def _unpacked(file: BinaryIO, path: Path) -> IO[bytes]:
+    """Return the annotations in a ZIP, as a stream."""
+    try:
+        archive = zipfile.ZipFile(file)
+        found = [each for each in archive.infolist() if PurePosixPath(each.filename).name == FILE_NAME]
+        if len(found) != 1:
+            raise FormatError(f"{path}: the ZIP has {len(found)} files {FILE_NAME}; the one that CVAT exports has one")
+        if found[0].file_size > _MOST_BYTES:
+            raise FormatError(f"{path}: {FILE_NAME} in the ZIP has {found[0].file_size} bytes, more than the {_MOST_BYTES}")
+        return archive.open(found[0])
+    except _NO_ARCHIVE as error:
+        raise FormatError(f"{path}: not a ZIP that can be unpacked ({first_line(error)})") from error
+
+
+# Damaged names and sizes, a method that Python has not, a password.
+_NO_ARCHIVE: Final = (*_DAMAGED, ValueError, NotImplementedError, RuntimeError, struct.error)

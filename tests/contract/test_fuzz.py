@@ -14,6 +14,7 @@ NAMES = [
     "csv",
     "labelstudio",
     "cvat",
+    "cvat_zip",
     "activitynet",
     "parquet",
     "yolo",

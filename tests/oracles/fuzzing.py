@@ -1,9 +1,11 @@
 """Readers under mutated documents: whatever stands in a file, a reader returns labels or raises an error of ours."""
 
 import functools
+import io
 import json
 import random
 import xml.etree.ElementTree as ET
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -215,6 +217,7 @@ def targets(folder: Path) -> dict[str, Target]:
             "cvat", "annotations.xml", cvat_file,
             tuple(_written(cvat.write, folder, each) for each in (BOXES, _EVERY_VIDEO)), _xml_loads, _xml_dumps, XML_PIECES,
         ),
+        Target("cvat_zip", "export.zip", cvat_file, _zip_seeds(folder)),
         Target(
             "activitynet", "any.json", net, tuple(_written(activitynet.write, folder, each) for each in VIDEO.values()),
             json.loads, _json_dumps,
@@ -278,6 +281,17 @@ def _annotated(data: bytes) -> bytes:
             {"result": each["result"], "completed_by": 3, "updated_at": "2025-01-01"} for each in task["predictions"]
         ]
     return _json_dumps(tasks)
+
+
+def _zip_seeds(folder: Path) -> tuple[bytes, ...]:
+    document = _written(cvat.write, folder, BOXES)
+    seeds = []
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        sink = io.BytesIO()
+        with zipfile.ZipFile(sink, "w", method) as archive:
+            archive.writestr("annotations.xml", document)
+        seeds.append(sink.getvalue())
+    return tuple(seeds)
 
 
 def _parquet_seeds() -> tuple[bytes, ...]:
