@@ -11,6 +11,7 @@ GoldgateError
 │   ├── StageError        the work folder lacks an earlier stage, or holds another's result
 │   └── StorageError      the disk is full or may not be written
 ├── PredictorError        a model failed on every item of a chunk                       exit 1
+├── StoppedError          a job was told to stop before its end                         exit 1
 └── EndpointError         a server elsewhere refused or did not answer                  exit 1
 
 Messages are one sentence that names the file, the item and the remedy.
@@ -59,6 +60,10 @@ class StorageError(InputError):
 
 class PredictorError(GoldgateError):
     """A model failed on every item of a chunk: its own fault, not the items'."""
+
+
+class StoppedError(GoldgateError):
+    """A job was told to stop before its end; what was finished stands."""
 
 
 class EndpointError(GoldgateError):

@@ -1,14 +1,18 @@
 """`goldgate serve`: the HTTP service in the foreground."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from contract.errors import InputError
+from contract.predictor import Predictor
+from contract.tables import Kind
 from contract.terms import Terms, load_terms
 from goldgate.console import EXIT_DONE, say
 from goldgate.inbox import FileInbox
+from goldgate.jobs.board import Board, open_board
+from goldgate.jobs.carrying_out import Means
 from goldgate.wiring import models_of_terms
 from models.registry import default_models_file
 from serving.config import Address, ServeSettings, load_settings
@@ -55,14 +59,18 @@ def serve_models(config: Path | None, contract: Path | None, listening: Listenin
     check_tokens(settings.labelstudio)
     address = listening.over(address)
     log_service(settings.watch.log)
-    with contextlib.closing(_STARTS[run_on](settings)) as models, watching(settings.watch) as watch:
+    with (
+        contextlib.closing(_STARTS[run_on](settings)) as models,
+        watching(settings.watch) as watch,
+        _jobs(models) as board,
+    ):
         kinds = ", ".join(kind.value for kind in settings.models)
         if settings.watch.log == "text":
             say(f"goldgate: serving {kinds} on {address.scheme}://{address.host}:{address.port} (Ctrl-C stops)")
         serve_forever(
             models,
             address,
-            make_front=lambda backend: Front(backend, settings, inbox=_inbox(settings), watch=watch),
+            make_front=lambda backend: Front(backend, settings, inbox=_inbox(settings), watch=watch, jobs=board),
             reload=lambda: _read(path, contract)[0],
         )
     return EXIT_DONE
@@ -70,6 +78,21 @@ def serve_models(config: Path | None, contract: Path | None, listening: Listenin
 
 def _inbox(settings: ServeSettings) -> FileInbox | None:
     return None if settings.work is None else FileInbox(settings.work)
+
+
+@contextlib.contextmanager
+def _jobs(models: Models) -> Iterator[Board | None]:
+    """Run the jobs of the work folder that the settings name, if they do, on `models` as they are at the time."""
+    settings = models.settings
+    if settings.work is None:
+        yield None
+        return
+
+    def predictor(kind: Kind) -> Predictor | None:
+        return models.predictor(kind) if kind in models.settings.models else None
+
+    with open_board(settings.work, Means(predictor, settings.jobs.calls_in_flight), settings.jobs) as board:
+        yield board
 
 
 def _read(config: Path, contract: Path | None) -> tuple[ServeSettings, Address]:

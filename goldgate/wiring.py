@@ -82,7 +82,7 @@ def wire(terms: Terms, names: Mapping[Kind, str], where: Where) -> Iterator[Wire
         raise InputError(f"--address {where.address!r}: write local, ray, or an http address")
     with wired as ready:
         for kind, predictor in ready.predictors.items():
-            _check_labels(terms, kind, predictor)
+            check_labels(terms, kind, predictor)
         yield ready
 
 
@@ -120,7 +120,12 @@ def _over_http(kinds: Iterable[Kind], address: str) -> Iterator[Wired]:
         yield Wired(predictors, _REMOTE_CALLS_IN_FLIGHT)
 
 
-def _check_labels(terms: Terms, kind: Kind, predictor: Predictor) -> None:
+def check_labels(terms: Terms, kind: Kind, predictor: Predictor) -> None:
+    """Refuse a model that speaks labels which the guideline does not have.
+
+    Raises:
+        InputError: names them.
+    """
     guideline = terms.guideline
     known = {Kind.IMAGE: guideline.class_names, Kind.TEXT: guideline.sentiment_names, Kind.VIDEO: guideline.event_names}[
         kind

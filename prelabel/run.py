@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
-from contract.errors import InputError, StageError
+from contract.errors import InputError, StageError, StoppedError
 from contract.files import read_json, read_parquet, sha256_file, sha256_json, storage_errors, write_json, write_parquet
 from contract.predictor import Description, Predictor
 from contract.receipts import IntakeReceipt, RunDocument, ShardReceipt
@@ -39,6 +39,12 @@ class Progress:
     done_here: int
     rejected: int
     seconds: float
+    empty: int = 0
+
+    @property
+    def labelled(self) -> int:
+        """Items with a label."""
+        return self.done - self.empty - self.rejected
 
     @property
     def items_per_s(self) -> float | None:
@@ -76,10 +82,18 @@ class Job:
     calls_in_flight: int = 1
 
 
-def run_job(job: Job, on_progress: Callable[[Progress], None] = lambda progress: None) -> JobSummary:
+def run_job(
+    job: Job,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    *,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> JobSummary:
     """Label every item of the lot that no earlier call has labelled, and account for all of them.
 
+    `should_stop` is asked before each chunk is sent; once it says yes, the calls under way are awaited and written.
+
     Raises:
+        StoppedError: `should_stop` said so before the end; the next call goes on from there.
         InputError: a kind in the lot has no predictor.
         StageError: the lot is not there or was changed since intake, or the same run is under way elsewhere.
         PredictorError: a model failed on all items of a chunk.
@@ -102,8 +116,10 @@ def run_job(job: Job, on_progress: Callable[[Progress], None] = lambda progress:
                 pending.append(chunk)
             else:
                 tally.add(standing, here=False)
-        for chunk, answer in _answers(job, pending):
+        for chunk, answer in _answers(job, pending, should_stop):
             tally.add(_finish(folder, chunk, answer, document), here=True)
+        if tally.left:
+            raise StoppedError(f"{folder}: stopped with {tally.left} items to go; the same job goes on from there")
         return tally.summary(document.run, folder)
 
 
@@ -174,14 +190,14 @@ def _config_digest(document: RunDocument, kind: Kind) -> str:
     return sha256_json({"terms_sha256": document.terms_sha256, "model": document.descriptions[kind].model_dump(mode="json")})
 
 
-def _answers(job: Job, chunks: Sequence[Chunk]) -> Iterator[tuple[Chunk, pa.Table]]:
+def _answers(job: Job, chunks: Sequence[Chunk], should_stop: Callable[[], bool]) -> Iterator[tuple[Chunk, pa.Table]]:
     """Yield answers as they come, never more than `calls_in_flight` calls ahead of the writer."""
     waiting = iter(chunks)
     pool = ThreadPoolExecutor(job.calls_in_flight, thread_name_prefix="prelabel")
     flying: dict[Future[pa.Table], Chunk] = {}
     try:
         while True:
-            while len(flying) < job.calls_in_flight and (chunk := next(waiting, None)) is not None:
+            while len(flying) < job.calls_in_flight and not should_stop() and (chunk := next(waiting, None)) is not None:
                 flying[pool.submit(predict_isolated, job.predictors[chunk.kind], chunk.kind, chunk.sources)] = chunk
             if not flying:
                 return
@@ -266,7 +282,12 @@ class _Tally:
         self._empty += receipt.empty
         self._rejected += receipt.rejected
         seconds = time.monotonic() - self._started
-        self._on_progress(Progress(self._items, self._done, self._done_here, self._rejected, seconds))
+        self._on_progress(Progress(self._items, self._done, self._done_here, self._rejected, seconds, self._empty))
+
+    @property
+    def left(self) -> int:
+        """Items that no receipt accounts for yet."""
+        return self._items - self._done
 
     def summary(self, run: str, folder: Path) -> JobSummary:
         if not self._items == self._done == self._labelled + self._empty + self._rejected:

@@ -12,6 +12,7 @@ from contract.errors import InputError
 from contract.tables import Kind
 from serving.doors.labelstudiosettings import LabelStudioSettings
 from serving.http.addresses import UriRules
+from serving.jobs import JobSettings
 from serving.settings import MIB as MIB
 from serving.settings import Positive as Positive
 from serving.settings import Seconds as Seconds
@@ -115,9 +116,10 @@ class ServeSettings(Settings):
     labelstudio: LabelStudioSettings = LabelStudioSettings()
     """Which Label Studio servers are trusted, and whose finished work goes into which lot."""
     work: Path | None = None
-    """The work folder, as of the command line's --work; without one the service keeps nothing that people send."""
+    """The work folder, as of the command line's --work; without one the service keeps nothing and has no jobs."""
     watch: WatchSettings = WatchSettings()
     """What operators see: log, traces, status page."""
+    jobs: JobSettings = JobSettings()
     num_cpus: Annotated[float, Field(ge=0)] = 0.1
     """CPUs that the HTTP front door reserves."""
 

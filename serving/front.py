@@ -15,6 +15,7 @@ from serving.doors.labelstudio import labelstudio_door
 from serving.doors.rest import rest_door
 from serving.doors.xanylabeling import xanylabeling_door
 from serving.inbox import Inbox
+from serving.jobs import JobBoard
 from serving.watch.middleware import watched
 from serving.watch.scrape import add_metrics
 from serving.watch.watching import Watch
@@ -36,12 +37,14 @@ class Front:
         settings: of the service.
         inbox: keeps what people finish in review tools; without one nobody does.
         watch: what watches them all.
+        jobs: what keeps the jobs; without it there are none.
     """
 
     backend: Backend
     settings: ServeSettings
     inbox: Inbox | None = None
     watch: Watch = field(default_factory=Watch)
+    jobs: JobBoard | None = None
 
     def __post_init__(self) -> None:
         self.watch.attach(self.backend)
@@ -49,7 +52,7 @@ class Front:
 
 _MAKERS: Final[Mapping[Door, Callable[[Front], FastAPI]]] = MappingProxyType(
     {
-        Door.REST: lambda front: rest_door(front.backend, front.settings, apart=_APART),
+        Door.REST: lambda front: rest_door(front.backend, front.settings, front.jobs, apart=_APART),
         Door.CVAT: lambda front: cvat_door(front.backend, front.settings),
         Door.XANYLABELING: lambda front: xanylabeling_door(front.backend, front.settings),
         Door.LABELSTUDIO: lambda front: labelstudio_door(front.backend, front.settings, front.inbox),

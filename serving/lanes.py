@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, cast
@@ -107,6 +108,27 @@ async def _problems(kind: Kind) -> AsyncIterator[None]:
 def _raised(kind: Kind, cause: BaseException) -> ProblemError:
     sentence = f"the {kind.value} model raised {type(cause).__name__}; the service's log has the rest"
     return ProblemError(500, sentence, kind=MODEL_RAISED)
+
+
+class TakingTurns:
+    """A predictor that is called by one thread at a time: models are not made for more, and jobs share them with calls."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+        self._turn = threading.Lock()
+
+    def describe(self) -> Description:
+        """Tell which model this is."""
+        return self._predictor.describe()
+
+    def load(self, device: str) -> None:
+        """Load the model."""
+        self._predictor.load(device)
+
+    def predict(self, sources: Sequence[Source]) -> pa.Table:
+        """Label `sources` when it is their turn."""
+        with self._turn:
+            return self._predictor.predict(sources)
 
 
 class LocalLane:

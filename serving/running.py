@@ -27,7 +27,7 @@ from serving.config import ServeSettings
 from serving.deployment import build_model
 from serving.gather import Lane
 from serving.isolation import Patience
-from serving.lanes import HandleLane, LocalLane
+from serving.lanes import HandleLane, LocalLane, TakingTurns
 
 logger = logging.getLogger(__name__)
 
@@ -165,7 +165,7 @@ class LocalModels:
 
     def __init__(self, settings: ServeSettings, make: Callable[[Kind, ServeSettings], Predictor] | None = None) -> None:
         self._make = make or _load
-        self._predictors = {kind: self._make(kind, settings) for kind in settings.models}
+        self._predictors: dict[Kind, Predictor] = {kind: TakingTurns(self._make(kind, settings)) for kind in settings.models}
         self._lanes: dict[Kind, Lane] = {kind: LocalLane(each) for kind, each in self._predictors.items()}
         self.settings = settings
 
@@ -180,7 +180,7 @@ class LocalModels:
     def change(self, settings: ServeSettings) -> Iterator[tuple[Kind, Lane]]:
         """Load each model that `settings` change, and give the lane to it."""
         for kind in changed_models(self.settings, settings):
-            self._predictors[kind] = self._make(kind, settings)
+            self._predictors[kind] = TakingTurns(self._make(kind, settings))
             self._lanes[kind] = LocalLane(self._predictors[kind])
             self.settings = _with_model(self.settings, settings, kind)
             yield kind, self._lanes[kind]

@@ -13,6 +13,7 @@ from contract.predictor import Source
 from contract.tables import Kind
 from serving.backend import Backend
 from serving.config import Limits, ServeSettings
+from serving.doors.jobs import add_jobs
 from serving.http.documents import (
     EXAMPLES,
     DetectAnswer,
@@ -37,17 +38,21 @@ from serving.http.uploads import (
     video_sources,
 )
 from serving.http.wire import MEDIA_TYPE, decode_sources, encode_answer
+from serving.jobs import JobBoard
 
 _REFUSALS = (400, 404, 413, 415, 422, 500, 503, 504)
 _OF_FETCHING = (403, 502)
 
 
-def rest_door(backend: Backend, settings: ServeSettings, *, apart: tuple[str, ...] = ()) -> FastAPI:
+def rest_door(
+    backend: Backend, settings: ServeSettings, board: JobBoard | None = None, *, apart: tuple[str, ...] = ()
+) -> FastAPI:
     """Return the REST door of `backend`; nothing is loaded or called until a request comes.
 
     Args:
         backend: the models.
         settings: of the service.
+        board: what keeps the jobs.
         apart: beginnings of the paths under which other doors will be mounted.
     """
     api = FastAPI(
@@ -60,11 +65,12 @@ def rest_door(backend: Backend, settings: ServeSettings, *, apart: tuple[str, ..
     )
     install(api)
     limits = settings.limits
-    sizes = {"": limits.max_body_bytes, "/v1/video": limits.max_video_bytes}
+    sizes = {"": limits.max_body_bytes, "/v1/video": limits.max_video_bytes, "/v1/jobs": settings.jobs.max_body_bytes}
     api.add_middleware(BodyLimit, limits=sizes, apart=apart)
     _add_health(api, backend)
     _add_labelling(api, backend, settings)
-    _add_jobs(api, backend, settings)
+    _add_chunks(api, backend, settings)
+    add_jobs(api, board, settings)
     return api
 
 
@@ -123,7 +129,7 @@ def _add_labelling(api: FastAPI, backend: Backend, settings: ServeSettings) -> N
         return await answer(Kind.VIDEO, await video_sources(request, settings))
 
 
-def _add_jobs(api: FastAPI, backend: Backend, settings: ServeSettings) -> None:
+def _add_chunks(api: FastAPI, backend: Backend, settings: ServeSettings) -> None:
     limits: Limits = settings.limits
 
     @api.post(
