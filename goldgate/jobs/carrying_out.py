@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -40,7 +40,7 @@ class Means:
 
     predictors: Predictors
     calls_in_flight: int = 1
-    chunk_items: Mapping[Kind, int] = CHUNK_ITEMS
+    chunk_items: Mapping[Kind, int] = field(default_factory=lambda: CHUNK_ITEMS)
 
 
 def take_in_apart(

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from contract.errors import InputError, StageError, StorageError
+from contract.errors import InputError, StageError, StoppedError, StorageError
 from contract.predictor import Description, Source
 from contract.tables import Kind
 from contract.terms import Terms
@@ -85,6 +85,24 @@ def test_calls_in_flight_are_bounded(make_lot: Callable[..., LotFolder], demo_te
     predictors = {kind: Counting(kind, guideline=demo_terms.guideline) for kind in (Kind.IMAGE, Kind.TEXT)}
     run_job(Job(make_lot(images=30), demo_terms, predictors, chunk_items=dict.fromkeys(Kind, 1), calls_in_flight=3))
     assert 1 <= seen["most"] <= 3
+
+
+@pytest.mark.parametrize("in_flight", [1, 3])
+def test_a_job_that_is_stopped_goes_on_later(make_lot: Callable[..., LotFolder], demo_terms: Terms, in_flight: int) -> None:
+    whole = run_job(make_job(make_lot(work="whole"), demo_terms))
+    job = make_job(make_lot(), demo_terms, in_flight=in_flight)
+    told: list[Progress] = []
+    with pytest.raises(StoppedError, match=r"stopped with \d+ items to go"):
+        run_job(job, told.append, should_stop=lambda: len(told) >= 2)
+    assert 2 <= len(told) < 2 + in_flight
+    assert 0 < told[-1].done < 17
+    assert told[-1].labelled + told[-1].empty + told[-1].rejected == told[-1].done
+    with pytest.raises(StoppedError):
+        run_job(job, should_stop=lambda: True)
+    summary = run_job(job)
+    assert summary.resumed == told[-1].done
+    assert bytes_of(summary.folder) == bytes_of(whole.folder)
+    assert run_job(job, should_stop=lambda: True).resumed == 17  # nothing was left to be stopped
 
 
 @pytest.mark.parametrize("damage", ["shard", "receipt", "bad receipt"])
