@@ -101,7 +101,11 @@ def _stamp(document: Mapping[str, Any]) -> str:
 def _data(data: Mapping[str, Any]) -> dict[str, Any]:
     media = {kind.value: data.get(kind.value) for kind in (Kind.IMAGE, Kind.VIDEO)}
     named = {name: uri for name, uri in media.items() if isinstance(uri, str) and not uri.startswith("data:")}
-    return {name: data[name] for name in _NAMES if name in data} | named
+    kept = {name: data[name] for name in _NAMES if name in data} | named
+    text = data.get(Kind.TEXT.value)
+    if isinstance(text, str) and not {"item", "sha256"} & kept.keys():  # a task that no export of ours made
+        kept["sha256"] = sha256_bytes(text.encode(errors="replace"))
+    return kept
 
 
 def paths_or_inbox(stage: Stage, format_name: str, paths: Sequence[Path], *, role: str, from_inbox: bool) -> Sequence[Path]:

@@ -212,6 +212,18 @@ def test_the_command_seals_what_stands_there(cli: Cli, raw: Path) -> None:
     assert "no annotation stands there" in cli.err
 
 
+def test_texts_of_a_project_made_by_hand_are_known_by_their_content(cli: Cli, raw: Path) -> None:
+    assert cli.on_lot("intake", raw) == 0
+    choice = {"id": "c", "type": "choices", "from_name": "mood", "to_name": "t", "value": {"choices": ["positive"]}}
+    inbox = FileInbox(cli.work)
+    for number in range(40):
+        inbox.keep(PLACE, finished(number, task=number, data={"text": f"第 {number} 条评论, 不错"}, result=[choice]))
+    assert cli.on_lot("import", "--format", "labelstudio", "--from-inbox", "--as", "gold", "--json") == 2
+    assert cli.on_lot("import", "--format", "labelstudio", "--from-inbox", "--as", "submission", "--json") == 0, cli.err
+    assert cli.json()["labels"] == {"sentiments": 40}
+    assert "评论" not in "".join(path.read_text() for path in cli.work.rglob("inbox/**/*.json"))
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
