@@ -96,7 +96,7 @@ class Prelabel(Strict):
     event_frames_per_second: Annotated[float, Field(gt=0)] = 2.0
 
 
-Format = Literal["coco", "labelstudio", "cvat", "yolo", "yolo-darknet", "xanylabeling", "jsonl", "activitynet"]
+Format = Literal["coco", "labelstudio", "cvat", "yolo", "yolo-darknet", "voc", "xanylabeling", "jsonl", "activitynet"]
 
 
 class Terms(Strict):

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import typer
 
 # As contract.terms.Format, which is not imported for the sake of a help text.
-FORMATS: Final = "coco, labelstudio, cvat, yolo, yolo-darknet, xanylabeling, jsonl or activitynet."
+FORMATS: Final = "coco, labelstudio, cvat, yolo, yolo-darknet, voc, xanylabeling, jsonl or activitynet."
 
 ContractOption = Annotated[Path, typer.Option("--contract", "-c", help="The contract's terms (YAML).", show_default=False)]
 LotOption = Annotated[str, typer.Option("--lot", help="Name of the lot.", show_default=False)]

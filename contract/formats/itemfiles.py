@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from contract.errors import FormatError
 from contract.files import sha256_bytes
+from contract.formats.jsonfile import read_file
 from contract.formats.lotview import LotView, require_name
 from contract.labelset import LabelSet
 from contract.tables import STATES, Kind, State
@@ -155,6 +156,19 @@ def files_below(folder: Path, suffix: str) -> Iterator[tuple[str, Path]]:
                 if path.stat().st_size > _LARGEST:
                     raise FormatError(f"{path}: more than {_LARGEST >> 20} MiB, which no label file of one item has")
                 yield path.relative_to(folder).as_posix().removesuffix(suffix), path
+
+
+def read_text_lines(path: Path) -> list[str]:
+    """Return the lines of the file at `path`, without their ends.
+
+    Raises:
+        FormatError: it cannot be read, or is no text in UTF-8.
+    """
+    data = read_file(path)
+    try:
+        return [line.removesuffix("\r") for line in data.decode("utf-8").split("\n")]
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{path}: not a text in UTF-8 (byte {error.start})") from error
 
 
 def in_lot_order(files: Iterable[tuple[str, Path]], lot: LotView, owner: Callable[[str, Path], str]) -> dict[str, Path]:

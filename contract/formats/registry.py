@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final, get_args
 
 from contract.errors import FormatError
-from contract.formats import activitynet, coco, cvat, jsonl, labelstudio, xanylabeling, yolo
+from contract.formats import activitynet, coco, cvat, jsonl, labelstudio, voc, xanylabeling, yolo
 from contract.formats.lotview import LotView
 from contract.labelset import LabelSet
 from contract.tables import Kind
@@ -48,6 +48,7 @@ FORMATS: Final = MappingProxyType(
         "cvat": Exchange("cvat", cvat.write, cvat.read, _MEDIA),
         "yolo": Exchange("yolo", yolo.write, yolo.read, _IMAGES, many=True),
         "yolo-darknet": Exchange("yolo-darknet", yolo.write_darknet, yolo.read, _IMAGES, many=True),
+        "voc": Exchange("voc", voc.write, voc.read, _IMAGES, many=True),
         "xanylabeling": Exchange("xanylabeling", xanylabeling.write, xanylabeling.read, _MEDIA, many=True),
         "jsonl": Exchange("jsonl", jsonl.write, jsonl.read),
         "activitynet": Exchange("activitynet", activitynet.write, activitynet.read, (Kind.VIDEO,)),

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from contract.errors import FormatError
 from contract.files import write_each
-from contract.formats.itemfiles import ItemFiles, annotated_items, in_lot_order, sorted_by_item
+from contract.formats.itemfiles import ItemFiles, annotated_items, in_lot_order, read_text_lines, sorted_by_item
 from contract.formats.lotview import LotView, require_name
 from contract.formats.sidecar import read_sidecar, unannotated, write_sidecar
 from contract.formats.yololayout import (
@@ -39,7 +39,6 @@ from contract.formats.yololayout import (
     find_layout,
     label_of_image,
     label_place,
-    text_lines,
     without_layout,
 )
 from contract.formats.yololines import Line, Parsed, parse_line, pixels_of, shares_of, still_drawn, text_of
@@ -215,7 +214,7 @@ class _Reading:
         size = facts["width"], facts["height"]
         lines = [
             self._in_guideline(parse_line(line, where=f"{where}: line {number}"), f"{where}: line {number}")
-            for number, line in enumerate(text_lines(file), 1)
+            for number, line in enumerate(read_text_lines(file), 1)
             if line.strip()
         ]
         start, end = self._spans.get(item, (0, 0))

@@ -14,7 +14,7 @@ from typing import Any, Final
 import yaml
 
 from contract.errors import FormatError
-from contract.formats.itemfiles import files_below
+from contract.formats.itemfiles import files_below, read_text_lines
 from contract.formats.jsonfile import read_file
 from contract.formats.sidecar import FOLDER
 from contract.yamlfile import parse_yaml, problem_in_words
@@ -177,17 +177,4 @@ def _numbered(names: list[str]) -> Mapping[int, str]:
 
 def _lines(path: Path) -> list[str]:
     """Return the lines of a list that are not blank; only a line feed ends one."""
-    return [line for line in text_lines(path) if line.strip()]
-
-
-def text_lines(path: Path) -> list[str]:
-    """Return the lines of the file at `path`, without their ends.
-
-    Raises:
-        FormatError: it cannot be read, or is no text in UTF-8.
-    """
-    data = read_file(path)
-    try:
-        return [line.removesuffix("\r") for line in data.decode("utf-8").split("\n")]
-    except UnicodeDecodeError as error:
-        raise FormatError(f"{path}: not a text in UTF-8 (byte {error.start})") from error
+    return [line for line in read_text_lines(path) if line.strip()]

@@ -20,6 +20,7 @@ NAMES = [
     "yolo",
     "yolo_folder",
     "xanylabeling",
+    "voc",
     "terms",
 ]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hypothesis import given, settings
 
-from contract.formats import activitynet, coco, cvat, jsonl, labelstudio, xanylabeling, yolo
+from contract.formats import activitynet, coco, cvat, jsonl, labelstudio, voc, xanylabeling, yolo
 from contract.formats.lotview import LotView
 from contract.formats.registry import FORMATS
 from contract.labelset import LabelSet, read_labels, write_labels
@@ -105,11 +105,21 @@ def test_xanylabeling(case: Case) -> None:
         assert same(xanylabeling.read(Path(folder), lot), labels)
 
 
+@settings(max_examples=60, deadline=None)
+@given(lots_with_labels((Kind.IMAGE,), names=XML_NAMES))
+def test_voc(case: Case) -> None:
+    lot, labels = case
+    expected = LabelSet(labels.states, {Task.BOXES: labels.table(Task.BOXES)})
+    with tempfile.TemporaryDirectory() as folder:
+        voc.write(Path(folder), labels, lot)
+        assert same(voc.read(Path(folder), lot), expected)
+
+
 @settings(max_examples=30)
 @given(lots_with_labels())
 def test_every_working_format_writes_whole_files(case: Case) -> None:
     lot, labels = case
-    for name in FORMATS.keys() - {"cvat"}:  # which refuses texts, and names that XML cannot hold
+    for name in FORMATS.keys() - {"cvat", "voc"}:  # XML cannot hold all names
         with tempfile.TemporaryDirectory() as folder:
             for path in FORMATS[name].write(Path(folder), labels, lot):
                 assert path.is_file()

@@ -441,3 +441,19 @@ def test_small_numbers_stand_without_exponent() -> None:
 def test_label_places_differ() -> None:
     assert label_place("in/a") == "labels/train/in/a"
     assert label_place("images/a") == "images/train/labels/a"
+
+
+def test_supervision_reads_what_is_written(
+    tmp_path: Path, supervision: Callable[[str, Path], dict[str, list[list[Any]]]]
+) -> None:
+    lot = lot_of([item_row(name, Kind.IMAGE, width=100, height=80) for name in ("a.png", "b.png")])
+    rows = [box("a.png", "star", (1.5, 2, 4, 6.25)), box("a.png", "circle", (10, 20, 90.5, 80))]
+    yolo.write(tmp_path, label_set(Task.BOXES, rows, {"a.png": "labelled", "b.png": "empty"}), lot)
+    for name in ("a.png", "b.png"):
+        blank_image(tmp_path / "images" / "train" / name, 100, 80)
+    found = supervision("yolo", tmp_path)
+    assert found["b.png"] == []
+    assert [name for name, *_ in found["a.png"]] == ["star", "circle"]
+    np.testing.assert_allclose(
+        [corners for _, *corners in found["a.png"]], [[1.5, 2, 4, 6.25], [10, 20, 90.5, 80]], atol=1e-4
+    )

@@ -23,6 +23,7 @@ CARRIES = {
     "cvat": {Task.BOXES, Task.SHOTS, Task.KEYFRAMES, Task.EVENTS},
     "yolo": {Task.BOXES},
     "yolo-darknet": {Task.BOXES},
+    "voc": {Task.BOXES},
     "xanylabeling": {Task.BOXES, Task.SHOTS, Task.KEYFRAMES, Task.EVENTS},
     "jsonl": set(Task),
     "activitynet": {Task.SHOTS, Task.KEYFRAMES, Task.EVENTS},

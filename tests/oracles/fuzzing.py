@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from contract.errors import GoldgateError
-from contract.formats import activitynet, coco, cvat, jsonl, labelstudio, xanylabeling, yolo
+from contract.formats import activitynet, coco, cvat, jsonl, labelstudio, voc, xanylabeling, yolo
 from contract.formats.cocofile import read_coco, read_results
 from contract.formats.jsonstream.columns import Streaming
 from contract.formats.loose import read_csv, read_loose
@@ -227,6 +227,7 @@ def targets(folder: Path) -> dict[str, Target]:
         Target(
             "xanylabeling", "a.json", _in_folder(xanylabeling.read), _xanylabeling_seeds(folder), json.loads, _json_dumps
         ),
+        Target("voc", "a.xml", _in_folder(voc.read), _voc_seeds(folder), _xml_loads, _xml_dumps, XML_PIECES),
         Target("terms", "contract.yaml", load_terms, ((CONFIGS / "demo.yaml").read_bytes(),), _yaml_loads, _yaml_dumps),
     )  # fmt: skip
     return {target.name: replace(target, loads=target.loads and functools.cache(target.loads)) for target in everything}
@@ -242,6 +243,11 @@ def _in_folder(read: Callable[[Path, LotView], LabelSet]) -> Callable[[Path], No
 def _xanylabeling_seeds(folder: Path) -> tuple[bytes, ...]:
     xanylabeling.write(folder / "x", merge([BOXES, _EVERY_VIDEO]), LOT)
     return tuple((folder / "x" / name).read_bytes() for name in ("in/a.json", "in/b.json", "v.json"))
+
+
+def _voc_seeds(folder: Path) -> tuple[bytes, ...]:
+    voc.write(folder / "voc", BOXES, LOT)
+    return tuple((folder / "voc" / "Annotations" / "in" / name).read_bytes() for name in ("a.xml", "b.xml"))
 
 
 def _yolo_targets() -> tuple[Target, ...]:
