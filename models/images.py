@@ -107,3 +107,17 @@ def decode_image(content: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.
         except _DECODERS_FAULTS as error:
             raise SourceError(f"it is damaged ({' '.join(str(error).split())})") from error
         return np.array(rgb if turn is None else rgb.transpose(turn), dtype=np.uint8)
+
+
+def preview(content: bytes, *, side: int, max_pixels: int = MAX_PIXELS) -> tuple[bytes, int, int]:
+    """Return an upright JPEG for a page, no side longer than `side`, and the width and height of the whole image.
+
+    Raises:
+        SourceError: it is no image, is damaged or cut off, or has more than `max_pixels`.
+    """
+    image = Image.fromarray(decode_image(content, max_pixels=max_pixels))
+    width, height = image.size
+    image.thumbnail((side, side))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=85)
+    return buffer.getvalue(), width, height

@@ -17,6 +17,7 @@ from serving.doors.xanylabeling import xanylabeling_door
 from serving.inbox import Inbox
 from serving.jobs import JobBoard
 from serving.watch.middleware import watched
+from serving.watch.page import Shown, add_page
 from serving.watch.scrape import add_metrics
 from serving.watch.watching import Watch
 
@@ -72,6 +73,8 @@ def build_front(front: Front) -> FastAPI:
         if prefix and front.settings.doors[door].open:
             root.mount(prefix, build_door(door, front))
     add_metrics(root, front.backend, front.watch)
+    if front.settings.watch.page:
+        add_page(root, Shown(front.backend, front.settings, front.watch, PREFIXES))
     return root
 
 

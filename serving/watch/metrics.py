@@ -101,6 +101,10 @@ class Metrics:
         """Take note of which models serve; a model that is exchanged leaves no trace here."""
         self._descriptions, self._loaded = dict(descriptions), dict(loaded)
 
+    def memory(self) -> float | None:
+        """Return the bytes that this process holds in memory, or None where the system does not tell."""
+        return self._registry.get_sample_value("process_resident_memory_bytes")
+
     def page(self, accept: str | None) -> tuple[bytes, str]:
         """Return all metrics and their media type, in the form that `accept` asks for."""
         encode, media_type = choose_encoder(accept or "")

@@ -20,8 +20,8 @@ from serving.watch.tracing import Tracing, start_tracing
 requests_logger = logging.getLogger("serving.requests")
 """Where each request has its line; `extra` carries the fields."""
 
-QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics", "/"})
-"""Routes that probes and people ask again and again: no work, so not in the rates, and logged only where they fail."""
+QUIET: Final = frozenset({"/healthz", "/readyz", "/health", "/metrics", "/"})
+"""What probes and people look at again and again: no work, so not in the rates, and logged only where it fails."""
 
 
 @dataclass
@@ -124,7 +124,7 @@ class Watch:
         seconds = exchange.seconds = exchange.seconds or time.perf_counter() - exchange.started_s
         self.metrics.ended((exchange.door, exchange.method, exchange.route), exchange.status, seconds)
         self.metrics.carried(exchange.door, exchange.received, exchange.sent)
-        quiet = exchange.route in QUIET
+        quiet = exchange.method == "GET" and exchange.route in QUIET
         if not quiet:
             self.rates.request(exchange.status, seconds)
         level = logging.DEBUG if quiet and exchange.status < 500 else logging.INFO
