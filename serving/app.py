@@ -1,12 +1,12 @@
 """The Ray Serve application: models as deployments, and the front doors before them.
 
-``serve run serving.app:build`` and ``serve deploy configs/serve.yaml`` call `build`; there Serve's own proxies listen.
+`goldgate.application` puts the whole service together from here for ``serve deploy``; there Serve's own proxies listen.
 `serving.running` runs the models alone, for a job or for `goldgate serve`, which listens by itself (`serving.listen`).
 """
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import ray
 from ray import serve
@@ -25,35 +25,31 @@ _LOAD_ATTEMPTS: Final = 2
 _FRONT_DOOR: Final = "front_door"
 _FRONT_DOOR_REQUESTS: Final = 1000
 
-MakeFront = Callable[[Backend, ServeSettings], Front]
+Application: TypeAlias = serve.Application
+MakeFront = Callable[[Backend, ServeSettings, str], Front]
 
 
-def build(args: ServeSettings) -> serve.Application:
-    """Return the application: one deployment a model, and the HTTP front door before them."""
-    return with_front_door(args, [named_model(kind, args) for kind in args.models])
-
-
-def named_model(kind: Kind, settings: ServeSettings) -> serve.Application:
+def named_model(kind: Kind, settings: ServeSettings) -> Application:
     """Return the deployment of the model that `settings` name for `kind`."""
     model = settings.models[kind]
     return model_application(kind, model, functools.partial(build_model, kind, model, settings.terms))
 
 
-def with_front_door(
-    args: ServeSettings, models: Sequence[serve.Application], make_front: MakeFront = Front
-) -> serve.Application:
+def with_front_door(args: ServeSettings, models: Sequence[Application], make_front: MakeFront | None = None) -> Application:
     """Return the HTTP front door before `models`, the deployments of the kinds that `args` name.
 
     Args:
         args: settings of the service.
         models: its deployments.
-        make_front: gives what the doors stand on; called in the front door's replica.
+        make_front: gives what the doors stand on, by backend, settings and the application's name; called in the front
+            door's replica. Without it the doors stand on the models alone.
     """
 
     def front_door() -> ASGIApp:
         application = serve.get_replica_context().app_name
         backend = LaneBackend({kind: HandleLane(kind, application) for kind in args.models}, args)
-        return open_front(make_front(backend, args), says_id=False)  # Serve's proxy does
+        front = Front(backend, args) if make_front is None else make_front(backend, args, application)
+        return open_front(front, says_id=False)  # Serve's proxy does
 
     deployment = serve.deployment(serve.ingress(front_door)()).options(
         name=_FRONT_DOOR, ray_actor_options={"num_cpus": args.num_cpus}, max_ongoing_requests=_FRONT_DOOR_REQUESTS
@@ -61,7 +57,7 @@ def with_front_door(
     return deployment.bind(*models)
 
 
-def model_application(kind: Kind, settings: ModelSettings, make: Callable[[], Predictor]) -> serve.Application:
+def model_application(kind: Kind, settings: ModelSettings, make: Callable[[], Predictor]) -> Application:
     """Return the deployment of the predictor that `make` builds, called by its kind's name."""
     actor: dict[str, Any] = {"num_cpus": settings.num_cpus, "num_gpus": _gpus(settings)}
     if settings.threads is not None:

@@ -101,7 +101,7 @@ class DoorSettings(Settings):
 
 
 class ServeSettings(Settings):
-    """Everything that `serving.app.build` needs; the ``args`` of the application in configs/serve.yaml."""
+    """Everything that the service needs; the ``args`` of the application in configs/serve.yaml."""
 
     models: Annotated[dict[Kind, ModelSettings], Field(min_length=1)]
     terms: dict[str, Any] | None = None

@@ -14,7 +14,7 @@ CONFIG = Path(__file__).resolve().parents[2] / "configs" / "serve.yaml"
 
 def test_shipped_config_is_valid_for_serve_and_for_us() -> None:
     schema = ServeDeploySchema.model_validate(yaml.safe_load(CONFIG.read_text(encoding="utf-8")))
-    assert [application.import_path for application in schema.applications] == ["serving.app:build"]
+    assert [application.import_path for application in schema.applications] == ["goldgate.application:build"]
     settings, address = load_settings(CONFIG)
     assert set(settings.models) == set(Kind)
     assert address.host == "127.0.0.1"
