@@ -36,7 +36,7 @@ from contract.validate import TRANSITIONS
 KEYFRAME: Final = "keyframe"
 TASKS: Final = TASKS_OF_KIND[Kind.VIDEO]
 _SUBSET: Final = "validation"  # the one that ActivityNet's evaluation looks at by default
-_WITHHELD: Final = frozenset({"testing", "test"})
+_WITHHELD: Final = ("testing", "test")
 _ANSWERED: Final = frozenset({State.LABELLED.value, State.EMPTY.value})
 Rows = list[dict[str, Any]]
 

@@ -203,9 +203,11 @@ def truth(entry: Any, name: str = "b", **more: Any) -> dict[str, Any]:
         (truth({"label": "black_screen", "segment": [1, 2], "score": "x"}), r"item 'clips/b\.mp4': score is 'x'"),
         (truth([]), r"item 'clips/b\.mp4': must be an object, but is list"),
         (truth({"label": "black_screen", "segment": [1, 2]}, state="done"), "item 'b': state 'done' is not in"),
+        (truth([], subset=["testing"]), r"item 'clips/b\.mp4': must be an object, but is list"),
+        ({"database": {"b": {"annotations": [], "subset": [1], "state": {}}}}, "item 'b': state {} is not in"),
         ({**TRUTH, **RESULTS}, "has annotations in 'database' and 'results' as well"),
     ],
-    ids=range(23),
+    ids=range(25),
 )  # fmt: skip
 def test_bad_files_are_told_in_one_sentence(tmp_path: Path, document: Any, message: str) -> None:
     path = put(tmp_path, document, "f.json")
