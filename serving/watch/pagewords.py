@@ -71,8 +71,8 @@ WORDS: Final[Mapping[str, Said]] = MappingProxyType(
         "due": Said("合同期限", "Contract's deadline"),
         "in_time": Said("按期", "in time"),
         "late": Said("将逾期", "late"),
-        "days_left": Said("还有 {days} 天", "{days} days left"),
-        "days_over": Said("已过 {days} 天", "{days} days ago"),
+        "days_left": Said("还有 {days} 天", "{days} d left"),
+        "days_over": Said("已过 {days} 天", "{days} d ago"),
         "today": Said("今天", "today"),
         "queued": Said("排队", "queued"),
         "running": Said("进行中", "running"),
@@ -106,7 +106,7 @@ WORDS: Final[Mapping[str, Said]] = MappingProxyType(
         "rest": Said("REST", "REST"),
         "rest_connect": Said(
             "用 HTTP 调用；goldgate prelabel --address 此地址 也经此门。说明见 OpenAPI 文档。",
-            "Calls over HTTP; goldgate prelabel --address THIS comes this way, too. The OpenAPI document tells the rest.",
+            "Calls over HTTP; goldgate prelabel --address ADDRESS comes this way, too. The OpenAPI document tells the rest.",
         ),
         "labelstudio": Said("Label Studio", "Label Studio"),
         "labelstudio_connect": Said(
