@@ -72,9 +72,9 @@ def build_front(front: Front) -> FastAPI:
     for door, prefix in PREFIXES.items():
         if prefix and front.settings.doors[door].open:
             root.mount(prefix, build_door(door, front))
-    add_metrics(root, front.backend, front.watch)
+    add_metrics(root, front.backend, front.watch, front.jobs)
     if front.settings.watch.page:
-        add_page(root, Shown(front.backend, front.settings, front.watch, PREFIXES))
+        add_page(root, Shown(front.backend, front.settings, front.watch, PREFIXES, front.jobs))
     return root
 
 

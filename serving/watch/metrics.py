@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 
 from contract.predictor import Description
 from contract.tables import Kind
+from serving.jobs import JobState
 from serving.watch.calls import Call
 from serving.watch.gpu import Gpu, read_gpus
 
@@ -62,6 +63,8 @@ class Metrics:
         ProcessCollector(registry=registry)
         self._descriptions: Mapping[Kind, Description] = {}
         self._loaded: Mapping[Kind, bool] = {}
+        self._jobs: Mapping[str, int] | None = None
+        registry.register(_Jobs(lambda: self._jobs))
         registry.register(_Models(lambda: (self._descriptions, self._loaded)))
 
     def began(self, door: str) -> None:
@@ -100,6 +103,10 @@ class Metrics:
     def models(self, descriptions: Mapping[Kind, Description], loaded: Mapping[Kind, bool]) -> None:
         """Take note of which models serve; a model that is exchanged leaves no trace here."""
         self._descriptions, self._loaded = dict(descriptions), dict(loaded)
+
+    def jobs(self, counts: Mapping[str, int]) -> None:
+        """Take note of how many jobs are in each state."""
+        self._jobs = dict(counts)
 
     def memory(self) -> float | None:
         """Return the bytes that this process holds in memory, or None where the system does not tell."""
@@ -169,3 +176,18 @@ class _Models(Collector):
         for kind, is_loaded in loaded.items():
             ready.add_metric([kind.value], is_loaded)
         yield from (info, ready)
+
+
+class _Jobs(Collector):
+    """How many jobs are in each state; nothing where the service keeps none."""
+
+    def __init__(self, known: Callable[[], Mapping[str, int] | None]) -> None:
+        self._known = known
+
+    def collect(self) -> Iterator[Metric]:
+        counts = self._known()
+        if counts is not None:
+            jobs = GaugeMetricFamily("goldgate_jobs", "Jobs by state.", labels=["state"])
+            for state in JobState:
+                jobs.add_metric([state.value], counts.get(state.value, 0))
+            yield jobs

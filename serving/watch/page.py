@@ -16,6 +16,7 @@ from fastapi.responses import HTMLResponse, Response
 from serving.backend import Backend
 from serving.config import Door, ServeSettings
 from serving.http.problems import ProblemError
+from serving.jobs import JobBoard
 from serving.watch import pageview
 from serving.watch.gpu import read_gpus
 from serving.watch.pagewords import Language, language_of, spoken
@@ -41,7 +42,7 @@ class Shown:
     settings: ServeSettings
     watch: Watch
     prefixes: Mapping[Door, str]
-    jobs: pageview.JobList | None = None
+    jobs: JobBoard | None = None
 
 
 def add_page(api: FastAPI, shown: Shown) -> None:

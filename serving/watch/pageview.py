@@ -4,11 +4,11 @@ import datetime
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
-from typing import Final, Protocol
+from typing import Final
 
 from contract.tables import Kind
 from serving.config import Door, ServeSettings
+from serving.jobs import JobState, JobStatus
 from serving.watch.gpu import Gpu
 from serving.watch.pagewords import Language, spoken
 from serving.watch.rates import Figures
@@ -19,37 +19,6 @@ _WIDTH: Final = 600
 _HEIGHT: Final = 80
 _DASH: Final = "–"
 _BAR: Final = 120
-
-
-class Job(Protocol):
-    """How far a job is, as `serving.jobs.JobStatus` tells it."""
-
-    @property
-    def contract(self) -> str: ...  # noqa: D102 - the field of JobStatus
-    @property
-    def lot(self) -> str: ...  # noqa: D102
-    @property
-    def state(self) -> Enum: ...  # noqa: D102
-    @property
-    def items(self) -> int | None: ...  # noqa: D102
-    @property
-    def done(self) -> int: ...  # noqa: D102
-    @property
-    def items_per_s(self) -> float | None: ...  # noqa: D102
-    @property
-    def seconds_left(self) -> float | None: ...  # noqa: D102
-    @property
-    def due(self) -> datetime.date: ...  # noqa: D102
-    @property
-    def in_time(self) -> bool | None: ...  # noqa: D102
-
-
-class JobList(Protocol):
-    """Tells of all jobs, the newest first, at once."""
-
-    def jobs(self) -> Sequence[Job]:
-        """Return them."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -216,13 +185,13 @@ def flow_rows(language: Language, kinds: Sequence[Kind], figures: Figures, waiti
     ]
 
 
-def job_rows(language: Language, jobs: Sequence[Job], today: datetime.date) -> tuple[list[JobRow], int]:
+def job_rows(language: Language, jobs: Sequence[JobStatus], today: datetime.date) -> tuple[list[JobRow], int]:
     """Return a row for each of the newest jobs, and how many older ones there are."""
     return [_job_row(language, job, today) for job in jobs[:_MOST_JOBS]], max(0, len(jobs) - _MOST_JOBS)
 
 
-def _job_row(language: Language, job: Job, today: datetime.date) -> JobRow:
-    state = str(job.state.value)
+def _job_row(language: Language, job: JobStatus, today: datetime.date) -> JobRow:
+    state = job.state.value
     share = job.done / job.items if job.items else None
     days = (job.due - today).days
     word = {"failed": "failed_job"}.get(state, state)
@@ -234,7 +203,7 @@ def _job_row(language: Language, job: Job, today: datetime.date) -> JobRow:
         share=_DASH if share is None else f"{math.floor(100 * share)} %",
         filled=_BAR * min(1.0, share or 0.0),
         rate=amount(job.items_per_s),
-        left=clock(job.seconds_left) if state == "running" else _DASH,
+        left=clock(job.seconds_left) if job.state is JobState.RUNNING else _DASH,
         due=job.due.isoformat(),
         days=_days(language, days),
         in_time=job.in_time,

@@ -1,10 +1,8 @@
-import dataclasses
 import datetime
 import re
 from collections.abc import Callable, Sequence
-from enum import Enum
 from html.parser import HTMLParser
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pyarrow as pa
@@ -19,6 +17,7 @@ from contract.tables import Kind, Task
 from models.fake import FakePredictor
 from serving.config import DoorSettings, ServeSettings
 from serving.front import PREFIXES, Front, open_front
+from serving.jobs import JobBoard, JobState, JobStatus
 from serving.lanes import local_backend
 from serving.watch import pageview
 from serving.watch.gpu import Gpu
@@ -64,46 +63,39 @@ class Parsed(HTMLParser):
         return [value for each, key, value in self.attributes if each == tag and key == name]
 
 
-class State(Enum):
-    RUNNING = "running"
-    QUEUED = "queued"
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-@dataclasses.dataclass(frozen=True)
-class Job:
-    contract: str
-    lot: str
-    state: State
-    items: int | None
-    done: int
-    items_per_s: float | None
-    seconds_left: float | None
-    due: datetime.date
-    in_time: bool | None
-
-
-@dataclasses.dataclass(frozen=True)
-class Board:
-    all_jobs: tuple[Job, ...]
-
-    def jobs(self) -> Sequence[Job]:
-        return self.all_jobs
-
-
 TODAY = datetime.datetime.now(tz=datetime.timezone.utc).date()
 DAY = datetime.timedelta(days=1)
-BOARD = Board(
-    (
-        Job("C-7", f"week 1 {HOSTILE}", State.RUNNING, 100_000, 42_500, 118.25, 487.2, TODAY + 9 * DAY, True),
-        Job("C-7", "week 2", State.RUNNING, 50_000, 1_200, 3.5, 13_943.0, TODAY, False),
-        Job("C-8", "week 3", State.QUEUED, None, 0, None, None, TODAY + DAY, None),
-        Job("C-8", "week 4", State.DONE, 640, 640, 25.0, 0.0, TODAY - 3 * DAY, True),
-        Job("C-9", "week 5", State.FAILED, 64, 12, None, None, TODAY + 30 * DAY, None),
-        Job("C-9", "week 6", State.CANCELLED, 64, 12, None, None, TODAY + 30 * DAY, None),
-    )
+
+
+def job(contract: str, lot: str, state: JobState, due: datetime.date, **facts: Any) -> JobStatus:
+    created = datetime.datetime(2026, 1, 2, tzinfo=datetime.timezone.utc)
+    plain = {"id": "j", "stage": "prelabel", "revision": 1, "created": created}
+    return JobStatus.model_validate({**plain, "contract": contract, "lot": lot, "state": state, "due": due, **facts})
+
+
+class Board:
+    """Tells of jobs; whoever asks for more than that is in error."""
+
+    def __init__(self, *jobs: JobStatus) -> None:
+        self._jobs = list(jobs)
+
+    def jobs(self) -> list[JobStatus]:
+        return self._jobs
+
+
+def board(*jobs: JobStatus) -> JobBoard:
+    return cast("JobBoard", Board(*jobs))
+
+
+FAST = {"items": 100_000, "done": 42_500, "items_per_s": 118.25, "seconds_left": 487.2, "in_time": True}
+SLOW = {"items": 50_000, "done": 1_200, "items_per_s": 3.5, "seconds_left": 13_943.0, "in_time": False}
+BOARD = board(
+    job("C-7", f"week 1 {HOSTILE}", JobState.RUNNING, TODAY + 9 * DAY, **FAST),
+    job("C-7", "week 2", JobState.RUNNING, TODAY, **SLOW),
+    job("C-8", "week 3", JobState.QUEUED, TODAY + DAY),
+    job("C-8", "week 4", JobState.DONE, TODAY - 3 * DAY, items=640, done=640, items_per_s=25.0, in_time=True),
+    job("C-9", "week 5", JobState.FAILED, TODAY + 30 * DAY, items=64, done=12),
+    job("C-9", "week 6", JobState.CANCELLED, TODAY + 30 * DAY, items=64, done=12),
 )
 
 
@@ -246,20 +238,28 @@ def test_jobs_are_told_with_their_deadlines(with_jobs: str) -> None:
     ):
         assert part in text, part
     assert "3 d ago" in text
-    for state in State:
+    for state in JobState:
         assert spoken("en", {"failed": "failed_job"}.get(state.value, state.value)) in text
     assert "将逾期" in get(with_jobs, "zh").text
+
+
+def test_jobs_are_counted_by_state(listen: Callable[[Any], str]) -> None:
+    page = httpx.get(f"{listen(open_front(Front(fakes(), settings(), jobs=BOARD)))}/metrics").text
+    counts = {state: page.count(f'goldgate_jobs{{state="{state.value}"}} ') for state in JobState}
+    assert set(counts.values()) == {1}
+    assert 'goldgate_jobs{state="running"} 2.0' in page
+    assert "goldgate_jobs{" not in httpx.get(f"{listen(open_front(Front(fakes(), settings())))}/metrics").text
 
 
 def test_without_jobs_there_is_no_section_of_them(url: str, listen: Callable[[Any], str]) -> None:
     assert spoken("en", "no_jobs") not in get(url).text
     api = FastAPI()
-    add_page(api, Shown(fakes(), settings(), Watch(), PREFIXES, Board(())))
+    add_page(api, Shown(fakes(), settings(), Watch(), PREFIXES, board()))
     assert spoken("en", "no_jobs") in get(listen(api)).text
 
 
 def test_old_jobs_are_counted_not_listed() -> None:
-    rows, left = pageview.job_rows("en", [BOARD.all_jobs[0]] * 57, TODAY)
+    rows, left = pageview.job_rows("en", [BOARD.jobs()[0]] * 57, TODAY)
     assert (len(rows), left) == (50, 7)
 
 
