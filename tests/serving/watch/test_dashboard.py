@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ OF_THE_SCRAPE = {"instance", "job"}
 def families(text: str) -> dict[str, set[str]]:
     """Return the labels of each series by its name."""
     found: dict[str, set[str]] = {}
-    families: Iterator[Metric] = parse_text(text)
+    families: Iterable[Metric] = parse_text(text)
     for family in families:
         for sample in family.samples:
             found.setdefault(sample.name, set()).update(sample.labels)
