@@ -132,6 +132,20 @@ class ModelAnswer(BaseModel):
     data: ModelDetail
 
 
+class ErrorBody(BaseModel):
+    """What went wrong, by the protocol's own codes."""
+
+    code: str
+    message: str
+
+
+class Refusal(BaseModel):
+    """The answer to a question that has none; the protocol says so with status 200."""
+
+    success: bool = False
+    error: ErrorBody
+
+
 class Health(BaseModel):
     """The answer of /health."""
 
@@ -227,7 +241,7 @@ def _add_models(api: FastAPI, backend: Backend) -> None:
 
     @api.get(
         "/v1/models/{name}/info",
-        response_model=ModelAnswer,
+        response_model=ModelAnswer | Refusal,
         summary="One model; success is false where there is no such one",
     )
     async def get_model(name: str) -> Response:

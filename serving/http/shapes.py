@@ -34,7 +34,9 @@ def install_shape(api: FastAPI, respond: Respond) -> None:
     """Make `api` answer every error as `respond` says; of a fault the server still logs the traceback."""
 
     async def answer(request: Request, error: Exception) -> Response:
-        return respond(request, as_problem(error))
+        response = respond(request, as_problem(error))
+        response.headers.update(getattr(error, "headers", None) or {})  # Allow beside a 405, for one
+        return response
 
     for kind in (ProblemError, HTTPException, RequestValidationError, Exception):
         api.add_exception_handler(kind, answer)

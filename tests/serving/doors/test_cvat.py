@@ -134,6 +134,7 @@ def test_errors_are_in_nuclios_shape(service: Service) -> None:
         assert answer.status_code == status, answer.text
         assert list(answer.json()) == ["error"]
     assert answers[0][1].json() == {"error": "Function not found"}
+    assert answers[-1][1].headers["allow"] == "POST"
 
 
 def test_a_model_that_raises_is_an_error_and_not_an_empty_frame(service: Service) -> None:
