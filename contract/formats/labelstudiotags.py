@@ -17,6 +17,7 @@ from contract.formats.xmlstream import read_tree
 from contract.tables import TASKS_OF_KIND, Kind, Task
 
 MAX_CHARACTERS: Final = 1 << 20
+DEFAULT_RATE: Final = 24.0
 _KIND_OF_OBJECT: Final = MappingProxyType({"Image": Kind.IMAGE, "Text": Kind.TEXT, "Video": Kind.VIDEO})
 _CONTROL_OF_KIND: Final = MappingProxyType(
     {Kind.IMAGE: "RectangleLabels", Kind.TEXT: "Choices", Kind.VIDEO: "TimelineLabels"}
@@ -29,24 +30,28 @@ _TASK_OF_NAME: Final = MappingProxyType({name: task for task, name in CONTROLS.i
 class ObjectTag:
     """What is labelled: an Image, Text or Video and where a task's data holds it.
 
-    `rate` is what the tag says of its frame rate: a number, or the field of a task's data that holds one (`rate_key`).
+    `rate` is what a Video says of its frame rate: a number, or $ and the field of a task's data that holds one.
     """
 
     name: str
     kind: Kind
     key: str
     is_url: bool
-    rate: float | None = None
-    rate_key: str | None = None
+    rate: str = ""
 
-    def frame_rate(self, data: Mapping[str, Any]) -> float | None:
-        """Return the frames a second that Label Studio counts with for a task of `data`; None where nobody said."""
-        if self.rate_key is None:
-            return self.rate
+    def frame_rate(self, data: Mapping[str, Any]) -> float:
+        """Return the frames a second that Label Studio's time axis has for a task of `data`.
+
+        What is no rate counts as 24, and what is below 1 as the seconds of a frame, as in its player (1.23.2).
+        """
+        said = value_at(data, self.rate[1:]) if self.rate.startswith("$") else self.rate
         try:
-            return _positive(float(value_at(data, self.rate_key)))
+            rate = float(said)
         except (TypeError, ValueError):
-            return None
+            return DEFAULT_RATE
+        if not math.isfinite(rate) or rate <= 0:
+            return DEFAULT_RATE
+        return 1 / rate if rate < 1 else rate
 
 
 @dataclass(frozen=True)
@@ -134,26 +139,8 @@ def _object(element: ET.Element) -> Iterator[ObjectTag]:
     if kind is None or not name or not value.startswith("$") or len(value) < 2:
         return
     attributes = {key.lower(): each.strip() for key, each in element.attrib.items()}
-    rate = attributes.get("framerate", "")
-    yield ObjectTag(
-        name=name,
-        kind=kind,
-        key=value[1:],
-        is_url=kind is not Kind.TEXT or attributes.get("valuetype") == "url",
-        rate=None if rate.startswith("$") else _rate(rate),
-        rate_key=rate[1:] if rate.startswith("$") else None,
-    )
-
-
-def _rate(text: str) -> float | None:
-    try:
-        return _positive(float(text))
-    except ValueError:
-        return None
-
-
-def _positive(number: float) -> float | None:
-    return number if math.isfinite(number) and number > 0 else None
+    is_url = kind is not Kind.TEXT or attributes.get("valuetype") == "url"
+    yield ObjectTag(name=name, kind=kind, key=value[1:], is_url=is_url, rate=attributes.get("framerate", ""))
 
 
 def _control(element: ET.Element, objects: Mapping[str, ObjectTag]) -> Iterator[Control]:

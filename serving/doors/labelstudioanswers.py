@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from contract.errors import SourceError
 from contract.formats.labelstudioconfig import KEYFRAME
@@ -11,9 +11,6 @@ from contract.formats.labelstudioregions import region
 from contract.formats.labelstudiotags import Control, LabelInterface, ObjectTag
 from contract.tables import Kind, State, Task
 from models.images import image_size
-
-_NEARLY: Final = 1e-6
-"""A moment this share of a frame before the next is on it: frame / rate * rate need not give the frame again."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +123,8 @@ def _score(score: Any) -> float | None:
 def _frames(row: Mapping[str, Any], rate: float) -> dict[str, int]:
     """Return the frames of a label on a time axis of `rate` frames a second, counted from 0, the end exclusive.
 
-    Every moment falls on the frame that is shown then, so that spans that meet still meet, and none overlaps another.
+    Every moment goes to the nearest boundary of frames: where the rate is the video's own, even if rounded (29.97 for
+    30000/1001), its frames stay as they are; where it is another, spans that meet still meet.
     """
     if "time_s" in row:
         return {"frame": _frame(row["time_s"], rate)}
@@ -135,4 +133,4 @@ def _frames(row: Mapping[str, Any], rate: float) -> dict[str, int]:
 
 
 def _frame(seconds: float, rate: float) -> int:
-    return max(0, math.floor(seconds * rate + _NEARLY))
+    return max(0, math.floor(seconds * rate + 0.5))

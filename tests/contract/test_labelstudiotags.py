@@ -111,24 +111,25 @@ def test_nothing_to_fill(config: str) -> None:
 @pytest.mark.parametrize(
     ("tag", "data", "rate"),
     [
-        ("", {}, None),
+        ("", {}, 24.0),
         ('framerate="25.0"', {}, 25.0),
         ('frameRate="29.97"', {}, 29.97),
         ('frameRate="$fps"', {"fps": 30}, 30.0),
         ('frameRate="$fps"', {"fps": "12.5"}, 12.5),
         ('frameRate="$meta.fps"', {"meta": {"fps": 10}}, 10.0),
-        ('frameRate="$fps"', {}, None),
-        ('frameRate="$fps"', {"fps": "fast"}, None),
-        ('frameRate="$fps"', {"fps": float("nan")}, None),
-        ('frameRate="0"', {}, None),
-        ('frameRate="-1"', {}, None),
-        ('frameRate="fast"', {}, None),
+        ('frameRate="0.04"', {}, 25.0),
+        ('frameRate="$fps"', {}, 24.0),
+        ('frameRate="$fps"', {"fps": "fast"}, 24.0),
+        ('frameRate="$fps"', {"fps": float("nan")}, 24.0),
+        ('frameRate="0"', {}, 24.0),
+        ('frameRate="-1"', {}, 24.0),
+        ('frameRate="fast"', {}, 24.0),
     ],
 )
-def test_frame_rate(tag: str, data: dict[str, object], rate: float | None) -> None:
+def test_frame_rate(tag: str, data: dict[str, object], rate: float) -> None:
     control = '<TimelineLabels name="t" toName="v"><Label value="x"/></TimelineLabels>'
     config = f'<View><Video name="v" value="$video" {tag}/>{control}</View>'
-    assert only(config).target.frame_rate(data) == rate
+    assert only(config).target.frame_rate(data) == pytest.approx(rate, abs=1e-12)
 
 
 @pytest.mark.parametrize(("text", "threshold"), [("", None), ("0.25", 0.25), ("0", 0.0), ("1", 1.0)])

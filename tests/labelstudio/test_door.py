@@ -30,7 +30,8 @@ from serving.doors.labelstudio import labelstudio_door
 from serving.doors.labelstudiosettings import LabelStudioHost, LabelStudioSettings, LotOfProject
 from serving.lanes import local_backend
 from tests.conftest import listening
-from tests.labelstudio.server import LabelStudio
+from tests.labelstudio.browser import BROWSER, browsing
+from tests.labelstudio.server import EMAIL, PASSWORD, LabelStudio
 from tests.oracles.labelstudiorules import violations
 from tests.oracles.lots import GUIDELINE
 
@@ -231,6 +232,36 @@ def test_behind_a_password(labelstudio: LabelStudio, door: Callable[..., str]) -
     assert connect(labelstudio, project, url, **who).status_code == 201
     labelstudio.act(project, "retrieve_tasks_predictions")
     assert labelstudio.task(task)["predictions"][0]["result"]
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium to look with")
+def test_a_person_sees_the_regions(labelstudio: LabelStudio, door: Callable[..., str], tmp_path: Path) -> None:
+    project = labelstudio.create_project("seen", CONFIGS[Kind.IMAGE])
+    content = picture(600, orientation=6)
+    (task,) = labelstudio.import_tasks(project, [{"data": {"image": inline(content, "image/jpeg")}}])
+    predicted(labelstudio, project, door(), [task])
+    boxes = faked(Kind.IMAGE, content)["boxes"]
+    with browsing(tmp_path / "profile") as page:
+        page.open(f"{labelstudio.url}/projects/{project}/data?task={task}", session(labelstudio))
+        words = page.until(f"{LISTED}.length == {3 * len(boxes)} && {LISTED}")
+        page.until("Array.from(document.images).some(each => each.naturalWidth == 48 && each.naturalHeight == 64)")
+    assert sorted(zip(words[1::3], words[2::3], strict=True)) == sorted(
+        (box["label"], f"{box['score']:.2f}") for box in boxes
+    )
+
+
+LISTED = "document.body.innerText.split('By Time').slice(1).join(' ').split(/\\s+/).filter(Boolean)"
+"""The list of regions beside the picture: number, label, score."""
+
+
+def session(labelstudio: LabelStudio) -> dict[str, str]:
+    """Log in as a person does and return the browser's cookies."""
+    with httpx.Client(base_url=labelstudio.url, trust_env=False) as client:
+        client.get("/user/login/")
+        form = {"email": EMAIL, "password": PASSWORD, "csrfmiddlewaretoken": client.cookies["csrftoken"]}
+        answer = client.post("/user/login/", data=form, headers={"referer": labelstudio.url})
+        assert answer.status_code == 302, answer.text
+        return dict(client.cookies)
 
 
 CHECK = """
