@@ -11,7 +11,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -43,7 +43,8 @@ def safe_path(path: str) -> str:
 def _safe_part(part: str) -> str:
     if part in ("", ".", ".."):
         return "_" * max(1, len(part))
-    part = "".join("_" if each == "\\" or unicodedata.category(each) in _NEVER else each for each in part)
+    if not part.isprintable() or "\\" in part:
+        part = "".join("_" if each == "\\" or unicodedata.category(each) in _NEVER else each for each in part)
     data = part.encode()
     if len(data) <= _MOST_BYTES:
         return part
@@ -140,22 +141,36 @@ def _in_common(one: Sequence[str], other: Sequence[str]) -> int:
 
 
 def files_below(folder: Path, suffix: str) -> Iterator[tuple[str, Path]]:
-    """Yield every file below `folder` that ends in `suffix` with its path there without the suffix, in order.
+    """Yield every file below `folder` that ends in `suffix`, in either case, with its path there without it, in order.
 
     Raises:
-        FormatError: a link leads out of the folder.
+        FormatError: a folder cannot be read, a link leads out, or a file is larger than any label file.
     """
     root = folder.resolve()
-    for place, folders, names in os.walk(folder):
+    for place, folders, names in os.walk(folder, onerror=_unreadable):
         folders[:] = sorted(name for name in folders if name != "__MACOSX")
         for name in sorted(names):
-            if name.endswith(suffix) and not name.startswith("._"):
+            if name.lower().endswith(suffix) and not name.startswith("._"):
                 path = Path(place, name)
                 if path.is_symlink() and root not in path.resolve().parents:
                     raise FormatError(f"{path}: the link leads out of the folder; put a copy of the file in its place")
-                if path.stat().st_size > _LARGEST:
+                if path.is_file() and path.stat().st_size > _LARGEST:
                     raise FormatError(f"{path}: more than {_LARGEST >> 20} MiB, which no label file of one item has")
-                yield path.relative_to(folder).as_posix().removesuffix(suffix), path
+                yield path.relative_to(folder).as_posix()[: -len(suffix)], path
+
+
+def _unreadable(error: OSError) -> NoReturn:
+    raise FormatError(f"{error.filename}: cannot be read ({(error.strerror or str(error)).lower()})") from error
+
+
+def require_any(found: Collection[str], folder: Path, *, what: str) -> None:
+    """Refuse a folder in which nothing was found: it is another one than was meant.
+
+    Raises:
+        FormatError: `found` is empty.
+    """
+    if not found:
+        raise FormatError(f"{folder}: holds no {what}; name the folder that the tool wrote")
 
 
 def read_text_lines(path: Path) -> list[str]:

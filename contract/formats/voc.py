@@ -28,6 +28,7 @@ from contract.formats.itemfiles import (
     files_below,
     in_lot_order,
     read_text_lines,
+    require_any,
     require_fit,
     rows_by_item,
 )
@@ -118,6 +119,7 @@ def read(path: Path, lot: LotView) -> LabelSet:
         _files(path), lot, lambda name, file: known.owner(name, where=str(file), image=lambda: _named(file))
     )
     absent = _absent(path, known, lot) if path.is_dir() else {}
+    require_any(files.keys() | absent.keys(), path, what="annotations in XML")
     states: list[dict[str, str]] = []
     rows: list[dict[str, Any]] = []
     tables = [SCHEMAS[Task.BOXES].empty_table()]
@@ -140,7 +142,7 @@ def read(path: Path, lot: LotView) -> LabelSet:
 
 def _files(path: Path) -> Iterable[tuple[str, Path]]:
     if not path.is_dir():
-        return [(path.name.removesuffix(_SUFFIX), path)]
+        return [(path.stem, path)]
     below = path / _FOLDER
     return files_below(below if below.is_dir() else path, _SUFFIX)
 

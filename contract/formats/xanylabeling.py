@@ -26,6 +26,7 @@ from contract.formats.itemfiles import (
     annotated_items,
     files_below,
     in_lot_order,
+    require_any,
     require_fit,
     rows_by_item,
 )
@@ -118,13 +119,14 @@ def read(path: Path, lot: LotView) -> LabelSet:
     """
     folder = path if path.is_dir() else path.parent
     known = ItemFiles(lot, _KINDS)
-    found = files_below(folder, _SUFFIX) if path.is_dir() else [(path.name.removesuffix(_SUFFIX), path)]
+    found = files_below(folder, _SUFFIX) if path.is_dir() else [(path.stem, path)]
 
     def owner(name: str, file: Path) -> str:
         return known.owner(name, where=str(file), image=lambda: _named(read_json_file(file)))
 
     files = in_lot_order(found, lot, owner)
     absent = unannotated(read_sidecar(folder), lot, where=str(folder)) if path.is_dir() else {}
+    require_any(files.keys() | absent.keys(), path, what="label files in JSON")
     reading = _Reading(lot)
     for item in lot.rows:
         if item in files:

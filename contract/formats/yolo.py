@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from contract.errors import FormatError
 from contract.files import write_each
-from contract.formats.itemfiles import ItemFiles, annotated_items, in_lot_order, read_text_lines, sorted_by_item
+from contract.formats.itemfiles import ItemFiles, annotated_items, in_lot_order, read_text_lines, require_any, sorted_by_item
 from contract.formats.lotview import LotView, require_name
 from contract.formats.sidecar import read_sidecar, unannotated, write_sidecar
 from contract.formats.yololayout import (
@@ -143,7 +143,7 @@ def _drawn(boxes: pa.Table, lot: LotView) -> _Drawn:
 
 
 def read(path: Path, lot: LotView) -> LabelSet:
-    """Read a folder of one of the layouts, or its data.yaml or obj.data, and join it to the lot.
+    """Read a folder of one of the layouts, or the file in it that names the classes, and join it to the lot.
 
     Raises:
         FormatError: a file is broken, or names an item or a class that is not the lot's.
@@ -155,6 +155,7 @@ def read(path: Path, lot: LotView) -> LabelSet:
     kept = read_sidecar(folder)
     listed = [owners.of_image(image, where=f"{folder}: a list of images") for image in layout.images]
     absent = dict.fromkeys(listed, State.MISSING.value) | unannotated(kept, lot, where=str(folder))
+    require_any(files.keys() | absent.keys(), folder, what="label files and no list of images")
     reading = _Reading(lot, layout.names, kept.table(Task.BOXES))
     states = []
     for item, row in lot.rows.items():

@@ -23,6 +23,7 @@ YAML: Final = "data.yaml"
 DATA: Final = "obj.data"
 NAMES: Final = "obj.names"
 CLASSES: Final = "classes.txt"
+_YAMLS: Final = (".yaml", ".yml")
 SPLITS: Final = ("train", "val", "valid", "test")
 LABELS: Final = "labels"
 IMAGES: Final = "images"
@@ -77,27 +78,41 @@ def without_layout(path: str) -> str:
 
 
 def find_layout(path: Path) -> Layout:
-    """Return what stands in the folder at `path`, or in that of the data.yaml or obj.data at `path`.
+    """Return what stands in the folder at `path`, or in that of the file at `path`, which names the classes.
 
     Raises:
         FormatError: there are no names of classes, a file is broken, or names a file outside the folder.
     """
-    folder = path if path.is_dir() else path.parent
-    if (folder / YAML).exists():
-        names, images = _of_yaml(folder)
-    elif (folder / DATA).exists():
-        names, images = _of_data(folder)
-    elif (folder / CLASSES).exists():
-        names, images = _numbered(_lines(folder / CLASSES)), ()
+    file = _naming(path) if path.is_dir() else path
+    folder = file.parent
+    if file.suffix in _YAMLS:
+        names, images = _of_yaml(file)
+    elif file.suffix == ".data":
+        names, images = _of_data(file)
+    elif file.name == CLASSES:
+        names, images = _numbered(_lines(file)), ()
     else:
-        raise FormatError(f"{folder}: the folder has neither {YAML} nor {DATA} nor {CLASSES}, which name the classes")
-    return Layout(names, _label_files(folder), images)
+        raise FormatError(f"{file}: does not name the classes; give the folder, or its {YAML}, {DATA} or {CLASSES}")
+    return Layout(names, _label_files(folder, darknet=file.suffix == ".data"), images)
 
 
-def _label_files(folder: Path) -> Mapping[str, Path]:
+def _naming(folder: Path) -> Path:
+    """Return the file that names the classes: data.yaml, or the only other YAML there is, obj.data, or classes.txt."""
+    if (folder / YAML).exists():
+        return folder / YAML
+    others = sorted(file for suffix in _YAMLS for file in folder.glob(f"*{suffix}"))
+    if len(others) == 1:
+        return others[0]
+    for name in (DATA, CLASSES):
+        if (folder / name).exists():
+            return folder / name
+    raise FormatError(f"{folder}: the folder has neither {YAML} nor {DATA} nor {CLASSES}, which name the classes")
+
+
+def _label_files(folder: Path, *, darknet: bool) -> Mapping[str, Path]:
     """Return the label files: lists, licences and notes lie outside the folders that layouts keep labels in."""
     found = {name: file for name, file in files_below(folder, ".txt") if not name.startswith(f"{FOLDER}/")}
-    for belongs in _BELONGS[(folder / DATA).exists() and not (folder / YAML).exists()]:
+    for belongs in _BELONGS[darknet]:
         chosen = {name: file for name, file in found.items() if belongs(name)}
         if chosen:
             return chosen
@@ -115,8 +130,7 @@ def _is_below_data(name: str) -> bool:
 _BELONGS: Final = {True: (_is_below_data, _is_below_labels), False: (_is_below_labels,)}
 
 
-def _of_yaml(folder: Path) -> tuple[Mapping[int, str], tuple[str, ...]]:
-    where = folder / YAML
+def _of_yaml(where: Path) -> tuple[Mapping[int, str], tuple[str, ...]]:
     try:
         document = parse_yaml(read_file(where).decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -128,7 +142,7 @@ def _of_yaml(folder: Path) -> tuple[Mapping[int, str], tuple[str, ...]]:
     names = document["names"]
     numbered = dict(enumerate(names)) if isinstance(names, list) else names
     lists = [entry for split in SPLITS for entry in _as_list(document.get(split)) if str(entry).endswith(".txt")]
-    images = tuple(image for name in dict.fromkeys(map(str, lists)) for image in _listed(folder, name, str(where)))
+    images = tuple(image for name in dict.fromkeys(map(str, lists)) for image in _listed(where.parent, name, str(where)))
     return {_class_number(key, str(where)): str(name) for key, name in numbered.items()}, images
 
 
@@ -142,8 +156,8 @@ def _class_number(key: Any, where: str) -> int:
     return int(key)
 
 
-def _of_data(folder: Path) -> tuple[Mapping[int, str], tuple[str, ...]]:
-    where = folder / DATA
+def _of_data(where: Path) -> tuple[Mapping[int, str], tuple[str, ...]]:
+    folder = where.parent
     pairs = [line.partition("=") for line in _lines(where)]
     values = {key.strip(): value.strip() for key, _, value in pairs}
     if not values.get("names"):

@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 
 from contract.formats import activitynet, coco, cvat, jsonl, labelstudio, voc, xanylabeling, yolo
 from contract.formats.lotview import LotView
@@ -80,6 +80,7 @@ def test_cvat(case: Case) -> None:
 @given(lots_with_labels((Kind.IMAGE,)))
 def test_yolo(case: Case) -> None:
     lot, labels = case
+    assume(labels.states.num_rows)
     expected = LabelSet(labels.states, {Task.BOXES: labels.table(Task.BOXES)})
     for write in (yolo.write, yolo.write_darknet):
         with tempfile.TemporaryDirectory() as folder:
@@ -100,6 +101,7 @@ def test_activitynet(case: Case) -> None:
 @given(lots_with_labels((Kind.IMAGE, Kind.VIDEO)))
 def test_xanylabeling(case: Case) -> None:
     lot, labels = case
+    assume(labels.states.num_rows)
     with tempfile.TemporaryDirectory() as folder:
         xanylabeling.write(Path(folder), labels, lot)
         assert same(xanylabeling.read(Path(folder), lot), labels)
@@ -109,6 +111,7 @@ def test_xanylabeling(case: Case) -> None:
 @given(lots_with_labels((Kind.IMAGE,), names=XML_NAMES))
 def test_voc(case: Case) -> None:
     lot, labels = case
+    assume(labels.states.num_rows)
     expected = LabelSet(labels.states, {Task.BOXES: labels.table(Task.BOXES)})
     with tempfile.TemporaryDirectory() as folder:
         voc.write(Path(folder), labels, lot)

@@ -230,6 +230,11 @@ def test_files_of_no_item_are_refused(tmp_path: Path) -> None:
         voc.read(put(tmp_path / "4", {"in/a.xml": annotation(), "x/in/a.xml": annotation()}), LOT)
 
 
+def test_a_folder_without_labels_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="holds no annotations in XML; name the folder that the tool wrote"):
+        voc.read(tmp_path, LOT)
+
+
 def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
     for rows, message in (
         ([box("z.jpg", "star", (0, 0, 1, 1))], "item 'z.jpg' is not in the lot, so it cannot be written as Pascal VOC"),

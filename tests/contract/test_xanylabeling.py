@@ -340,6 +340,11 @@ def test_half_a_file_is_refused(tmp_path: Path, size: float) -> None:
         xanylabeling.read(tmp_path, LOT)
 
 
+def test_a_folder_without_labels_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="holds no label files in JSON; name the folder that the tool wrote"):
+        xanylabeling.read(tmp_path, LOT)
+
+
 def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
     for rows, message in (
         ([box("z.jpg", "star", (0, 0, 1, 1))], "item 'z.jpg' is not in the lot, so it cannot be written as X-AnyLabeling"),

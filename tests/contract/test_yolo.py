@@ -457,3 +457,16 @@ def test_supervision_reads_what_is_written(
     np.testing.assert_allclose(
         [corners for _, *corners in found["a.png"]], [[1.5, 2, 4, 6.25], [10, 20, 90.5, 80]], atol=1e-4
     )
+
+
+def test_the_file_that_names_the_classes_may_have_a_name_of_its_own(tmp_path: Path) -> None:
+    put(tmp_path, LAYOUTS["ultralytics"])
+    (tmp_path / "data.yaml").rename(tmp_path / "week-1.yml")
+    assert values(yolo.read(tmp_path, LOT)) == values(yolo.read(tmp_path / "week-1.yml", LOT)) == HAND_BOXES
+    with pytest.raises(FormatError, match=r"a.txt: does not name the classes; give the folder, or its data.yaml"):
+        yolo.read(tmp_path / "labels/train/in/a.txt", LOT)
+
+
+def test_a_folder_without_labels_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="holds no label files and no list of images; name the folder that the tool wrote"):
+        yolo.read(put(tmp_path, {"classes.txt": NAMES}), LOT)
