@@ -33,6 +33,7 @@ from serving.front import Front, build_door, build_front
 from serving.http.addresses import UriRules
 from serving.http.problems import MODEL_RAISED, ProblemError
 from serving.lanes import local_backend
+from tests.conftest import listening
 from tests.oracles.labelstudiorules import violations
 from tests.oracles.lots import GUIDELINE
 
@@ -77,9 +78,17 @@ def faked(kind: Kind, content: bytes) -> dict[str, Any]:
 Door = Callable[..., httpx.Client]
 
 
+@pytest.fixture(scope="module")
+def plain() -> Iterator[httpx.Client]:
+    """A door as it is without settings of its own."""
+    app = labelstudio_door(local_backend(FAKES, SETTINGS), SETTINGS)
+    with listening(app) as url, httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+        yield client
+
+
 @pytest.fixture
-def door(listen: Callable[[Any], str]) -> Iterator[Door]:
-    """Open a door and return a client of it."""
+def door(listen: Callable[[Any], str], plain: httpx.Client) -> Iterator[Door]:
+    """Open a door and return a client of it; one without any wishes is shared."""
     clients: list[httpx.Client] = []
 
     def opened(
@@ -297,7 +306,7 @@ def test_what_other_versions_send_is_tolerated(door: Door, more: dict[str, Any])
 
 
 def test_the_config_of_setup_stands_in_for_one_that_is_missing(door: Door) -> None:
-    client = door()
+    client = door(local_backend(FAKES, SETTINGS))
     body = asked(Kind.TEXT, [task(1, text="fine")], label_config=None)
     assert client.post("/predict", json=body).status_code == 422
     client.post("/setup", json={"project": "7.1712345678", "schema": CONFIGS[Kind.TEXT]})
