@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from contract.errors import FormatError
 from contract.formats.labelstudiotags import LabelInterface, read_label_config
 from serving.backend import Backend
-from serving.config import ServeSettings
+from serving.config import Door, ServeSettings
 from serving.doors.labelstudiohosts import TrustedHosts
 from serving.doors.labelstudiopredict import Predictions
 from serving.doors.labelstudiotasks import Asked, Contents
@@ -27,6 +27,9 @@ from serving.http.problems import MEDIA_TYPE, BodyLimit, Problem, ProblemError
 from serving.inbox import Inbox
 
 MODEL_CLASS: Final = "Goldgate"
+DEADLINE_S: Final = 90.0
+"""Label Studio itself gives up after 100 s (ML_TIMEOUT_PREDICT)."""
+
 _PROJECTS: Final = 256
 _LARGE: Final = 1 << 20
 
@@ -78,7 +81,7 @@ class _Door:
             Contents(self._hosts, settings.limits),
             self._versions,
             max_bytes=settings.limits.max_body_bytes,
-            deadline_s=settings.labelstudio.deadline_s,
+            deadline_s=settings.doors[Door.LABELSTUDIO].deadline_s or DEADLINE_S,
         )
 
     async def setup(self, request: Request) -> Response:

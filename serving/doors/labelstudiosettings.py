@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from serving.inbox import Place
-from serving.settings import Seconds, Settings
+from serving.settings import Settings
 
 
 class LabelStudioHost(Settings):
@@ -48,8 +48,6 @@ class LabelStudioSettings(Settings):
 
     hosts: tuple[LabelStudioHost, ...] = ()
     lots: tuple[LotOfProject, ...] = ()
-    deadline_s: Seconds = 90.0
-    """How long a call for predictions may take; Label Studio itself gives up after 100 s (ML_TIMEOUT_PREDICT)."""
 
     def place_of(self, project: int, title: str | None) -> Place | None:
         """Return where the annotations of a project go, or None where nobody said."""

@@ -26,7 +26,7 @@ from contract.tables import Kind
 from models.fake import FakePredictor
 from serving.backend import Row
 from serving.config import Door as DoorName
-from serving.config import Limits, ModelSettings, ServeSettings
+from serving.config import DoorSettings, Limits, ModelSettings, ServeSettings
 from serving.doors.labelstudio import labelstudio_door
 from serving.doors.labelstudiosettings import LabelStudioHost, LabelStudioSettings
 from serving.front import Front, build_door, build_front
@@ -91,14 +91,12 @@ def door(listen: Callable[[Any], str], plain: httpx.Client) -> Iterator[Door]:
     """Open a door and return a client of it; one without any wishes is shared."""
     clients: list[httpx.Client] = []
 
-    def opened(
-        backend: Any = None, *, limits: Limits | None = None, uris: UriRules | None = None, **labelstudio: Any
-    ) -> httpx.Client:
-        said = {
-            "labelstudio": LabelStudioSettings(**labelstudio),
-            "limits": limits or SETTINGS.limits,
-            "uris": uris or UriRules(),
-        }
+    def opened(backend: Any = None, **wishes: Any) -> httpx.Client:
+        if backend is None and not wishes:
+            return plain
+        own = DoorSettings(deadline_s=wishes.pop("deadline_s", None))
+        said: dict[str, Any] = {name: wishes.pop(name) for name in ("limits", "uris") if name in wishes}
+        said |= {"labelstudio": LabelStudioSettings(**wishes), "doors": {**SETTINGS.doors, DoorName.LABELSTUDIO: own}}
         settings = SETTINGS.model_copy(update=said)
         app = labelstudio_door(backend or local_backend(FAKES, settings), settings)
         clients.append(httpx.Client(base_url=listen(app), timeout=60, trust_env=False))
