@@ -16,6 +16,7 @@ from contract.tables import Kind
 from goldgate.inbox import FileInbox
 from goldgate.jobs.board import Board, open_board
 from goldgate.jobs.carrying_out import Means
+from serving.access.guard import Access
 from serving.app import Application, named_model, with_front_door
 from serving.backend import Backend
 from serving.client import RayPredictor
@@ -42,14 +43,15 @@ def make_front(backend: Backend, settings: ServeSettings, application: str) -> F
     open_until_exit = contextlib.ExitStack()
     atexit.register(open_until_exit.close)
     watch = open_until_exit.enter_context(watching(settings.watch))
+    access = Access(settings.access)
     if settings.work is None:
-        return Front(backend, settings, watch=watch)
+        return Front(backend, settings, watch=watch, access=access)
 
     def predictor(kind: Kind) -> Predictor | None:
         return RayPredictor.of(application, kind) if kind in settings.models else None
 
     board = _board(open_until_exit, settings.work, Means(predictor, settings.jobs.calls_in_flight), settings.jobs)
-    return Front(backend, settings, inbox=FileInbox(settings.work), watch=watch, jobs=board)
+    return Front(backend, settings, inbox=FileInbox(settings.work), watch=watch, jobs=board, access=access)
 
 
 def _board(stack: contextlib.ExitStack, work: Path, means: Means, settings: JobSettings) -> Board:

@@ -11,6 +11,7 @@ import typer
 
 from goldgate import lot_commands
 from goldgate.console import guarded, log_to_stderr
+from goldgate.keys_commands import keys_app
 from goldgate.options import (
     WORK,
     ContractOption,
@@ -37,6 +38,7 @@ app.add_typer(models_app, name="models")
 models_app.add_typer(train_app, name="train")
 app.add_typer(lot_commands.lot_app, name="lot")
 app.add_typer(sample_app, name="sample")
+app.add_typer(keys_app, name="keys")
 app.add_typer(lot_commands.dispute_app, name="dispute")
 app.command("rework")(lot_commands.rework)
 app.command("settle")(lot_commands.settle)
@@ -272,12 +274,14 @@ def serve(  # noqa: PLR0913 - a command's options are its public face
     port: Annotated[int | None, typer.Option(help="Port to listen on; that of the settings if left out.")] = None,
     certificate: Annotated[Path | None, typer.Option(help="TLS certificate chain (PEM); with --key.")] = None,
     key: Annotated[Path | None, typer.Option(help="Key of the certificate (PEM).")] = None,
+    keys: Annotated[Path | None, typer.Option(help="File of the keys that callers need; 'goldgate keys' makes it.")] = None,
+    no_auth: Annotated[bool, typer.Option("--no-auth", help="Ask for no keys; on a loopback address only.")] = False,
     address: Annotated[str, typer.Option(help="Where the models run: ray, or local for this process.")] = "ray",
 ) -> int:
     """Serve the models over HTTP until Ctrl-C; SIGHUP exchanges models."""
     from goldgate.serving_command import Listening, serve_models
 
-    return serve_models(config, contract, Listening(host, port, certificate, key), run_on=address)
+    return serve_models(config, contract, Listening(host, port, certificate, key, keys, no_auth), run_on=address)
 
 
 @models_app.command("list")

@@ -15,6 +15,8 @@ from goldgate.jobs.board import Board, open_board
 from goldgate.jobs.carrying_out import Means
 from goldgate.wiring import models_of_terms
 from models.registry import default_models_file
+from serving.access.guard import Access
+from serving.access.settings import AccessSettings
 from serving.config import Address, ServeSettings, load_settings
 from serving.doors.labelstudiohosts import check_tokens
 from serving.front import Front
@@ -34,6 +36,8 @@ class Listening:
     port: int | None = None
     certificate: Path | None = None
     key: Path | None = None
+    keys: Path | None = None
+    no_auth: bool = False
 
     def over(self, address: Address) -> Address:
         """Return `address` with what was said here in its place."""
@@ -41,6 +45,18 @@ class Listening:
         return Address.model_validate(
             address.model_dump() | {name: value for name, value in said.items() if value is not None}
         )
+
+    def access(self, settings: AccessSettings) -> AccessSettings:
+        """Return `settings` with what was said here in its place.
+
+        Raises:
+            InputError: --keys with --no-auth.
+        """
+        if self.keys is not None and self.no_auth:
+            raise InputError("give --keys or --no-auth, not both")
+        if self.no_auth:
+            return settings.model_copy(update={"auth": "none"})
+        return settings if self.keys is None else settings.model_copy(update={"auth": "keys", "keys_file": self.keys})
 
 
 def serve_models(config: Path | None, contract: Path | None, listening: Listening, *, run_on: str) -> int:
@@ -58,6 +74,7 @@ def serve_models(config: Path | None, contract: Path | None, listening: Listenin
     settings, address = _read(path, contract)
     check_tokens(settings.labelstudio)
     address = listening.over(address)
+    access = _access(listening.access(settings.access), address)
     log_service(settings.watch.log)
     with (
         contextlib.closing(_STARTS[run_on](settings)) as models,
@@ -70,10 +87,21 @@ def serve_models(config: Path | None, contract: Path | None, listening: Listenin
         serve_forever(
             models,
             address,
-            make_front=lambda backend: Front(backend, settings, inbox=_inbox(settings), watch=watch, jobs=board),
+            make_front=lambda backend: Front(
+                backend, settings, inbox=_inbox(settings), watch=watch, jobs=board, access=access
+            ),
             reload=lambda: _read(path, contract)[0],
         )
     return EXIT_DONE
+
+
+def _access(settings: AccessSettings, address: Address) -> Access:
+    if settings.auth == "none" and not address.is_loopback:
+        raise InputError(
+            f"{address.host}: others can reach this address, so that calls need keys; make one by 'goldgate keys add' "
+            "and give --keys"
+        )
+    return Access(settings)
 
 
 def _inbox(settings: ServeSettings) -> FileInbox | None:

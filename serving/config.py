@@ -1,5 +1,7 @@
 """Settings of the service, validated whole: which models, on what, how many, and how much a call may carry."""
 
+import ipaddress
+import socket
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
@@ -10,6 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from contract.errors import InputError
 from contract.tables import Kind
+from serving.access.settings import AccessSettings
 from serving.doors.labelstudiosettings import LabelStudioSettings
 from serving.http.addresses import UriRules
 from serving.jobs import JobSettings
@@ -115,6 +118,8 @@ class ServeSettings(Settings):
     """Which addresses the service may fetch for a caller; none by default."""
     labelstudio: LabelStudioSettings = LabelStudioSettings()
     """Which Label Studio servers are trusted, and whose finished work goes into which lot."""
+    access: AccessSettings = AccessSettings()
+    """Who may call, and how much."""
     work: Path | None = None
     """The work folder, as of the command line's --work; without one the service keeps nothing and has no jobs."""
     watch: WatchSettings = WatchSettings()
@@ -156,6 +161,15 @@ class Address(Settings):
         if (self.ssl_certfile is None) != (self.ssl_keyfile is None):
             raise ValueError("ssl_certfile and ssl_keyfile go together")
         return self
+
+    @property
+    def is_loopback(self) -> bool:
+        """Tell whether only this machine can reach it."""
+        try:
+            found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        except OSError:
+            return False
+        return all(ipaddress.ip_address(address[0]).is_loopback for *_, address in found)
 
     @property
     def scheme(self) -> str:

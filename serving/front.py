@@ -8,6 +8,7 @@ from typing import Final
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from serving.access.guard import Access, guarded
 from serving.backend import Backend
 from serving.config import Door, ServeSettings
 from serving.doors.cvat import cvat_door
@@ -38,6 +39,7 @@ class Front:
         settings: of the service.
         inbox: keeps what people finish in review tools; without one nobody does.
         watch: what watches them all.
+        access: who may call; None lets everyone in, which is for doors that nobody outside of this process reaches.
         jobs: what keeps the jobs; without it there are none.
     """
 
@@ -45,6 +47,7 @@ class Front:
     settings: ServeSettings
     inbox: Inbox | None = None
     watch: Watch = field(default_factory=Watch)
+    access: Access | None = None
     jobs: JobBoard | None = None
 
     def __post_init__(self) -> None:
@@ -79,11 +82,16 @@ def build_front(front: Front) -> FastAPI:
 
 
 def open_door(door: Door, front: Front) -> ASGIApp:
-    """Return `build_door`, watched."""
-    return watched(build_door(door, front), front.watch, {"": door.value})
+    """Return `build_door`, guarded and watched."""
+    return watched(_guarded(build_door(door, front), front, {"": door}), front.watch, {"": door.value})
 
 
 def open_front(front: Front, *, says_id: bool = True) -> ASGIApp:
-    """Return `build_front`, watched; `says_id` as of `watched`."""
-    prefixes = {prefix: door.value for door, prefix in PREFIXES.items()}
-    return watched(build_front(front), front.watch, prefixes, says_id=says_id)
+    """Return `build_front`, guarded and watched; `says_id` as of `watched`."""
+    doors = {prefix: door for door, prefix in PREFIXES.items()}
+    names = {prefix: door.value for prefix, door in doors.items()}
+    return watched(_guarded(build_front(front), front, doors), front.watch, names, says_id=says_id)
+
+
+def _guarded(app: ASGIApp, front: Front, prefixes: Mapping[str, Door]) -> ASGIApp:
+    return app if front.access is None else guarded(app, front.access, prefixes)
