@@ -35,9 +35,10 @@ DOORS: Final = ("rest", "labelstudio", "cvat", "xanylabeling")
 SETTINGS: Final = """
 applications:
   - name: goldgate
-    import_path: serving.app:build
+    import_path: goldgate.application:build
     args:
       models: {{image: {{name: fake, device: cpu}}, text: {{name: fake, device: cpu}}, video: {{name: fake, device: cpu}}}}
+      access: {{auth: none}}
       limits: {{max_body_bytes: 20000, max_video_bytes: 30000}}
       doors: {{labelstudio: {{port: {labelstudio}}}, cvat: {{port: {cvat}}}, xanylabeling: {{port: {xanylabeling}}}}}
 """

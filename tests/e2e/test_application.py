@@ -11,6 +11,7 @@ from ray import serve
 
 from contract.tables import Kind
 from goldgate.application import build
+from serving.access.settings import AccessSettings
 from serving.config import ModelSettings, ServeSettings
 
 pytestmark = pytest.mark.e2e
@@ -28,7 +29,12 @@ def contract() -> dict[str, Any]:
 @pytest.fixture
 def url(ray_address: tuple[str, int], tmp_path: Path) -> Iterator[str]:
     model = ModelSettings(name="fake", device="cpu", num_cpus=0.1)
-    settings = ServeSettings(models={Kind.IMAGE: model, Kind.TEXT: model}, terms=contract(), work=tmp_path / "work")
+    settings = ServeSettings(
+        models={Kind.IMAGE: model, Kind.TEXT: model},
+        terms=contract(),
+        work=tmp_path / "work",
+        access=AccessSettings(auth="none"),
+    )
     serve.run(build(settings), name="whole", route_prefix="/whole")
     yield "http://{}:{}/whole".format(*ray_address)
     serve.delete("whole")

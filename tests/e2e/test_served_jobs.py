@@ -45,6 +45,7 @@ def served(tmp_path: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
         "work": str(tmp_path / "work"),
         "allowed_folders": [str(tmp_path / "raw")],
         "jobs": {"calls_in_flight": 1},
+        "access": {"auth": "none"},
     }
     config = tmp_path / "serve.yaml"
     config.write_text(yaml.safe_dump({"applications": [{"args": args}]}), encoding="utf-8")

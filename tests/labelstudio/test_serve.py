@@ -18,6 +18,7 @@ import yaml
 from contract.formats.labelstudioconfig import label_config
 from contract.tables import Kind
 from goldgate.cli import run
+from serving.access.keys import Scope, add_key
 from tests.conftest import free_port
 from tests.labelstudio.server import LabelStudio
 from tests.oracles.lots import GUIDELINE
@@ -69,13 +70,21 @@ def test_from_drafts_to_a_submission(labelstudio: LabelStudio, tmp_path: Path, c
             "lots": [{"project": project, "contract": "DEMO-2025", "lot": "one", "as": "submission"}],
         },
         "work": str(work),
+        "access": {"keys_file": str(tmp_path / "keys.json")},
     }
+    _, key = add_key(tmp_path / "keys.json", "studio", [Scope.PREDICT, Scope.SCORE])
     with serving(tmp_path, args, free_port(), LABEL_STUDIO_TOKEN=labelstudio.token) as url:
         backend = {"project": project, "url": f"{url}/labelstudio", "title": "goldgate"}
+        assert labelstudio.api.post("/api/ml/", json=backend).status_code != 201  # it brings no key
+        backend |= {"auth_method": "BASIC_AUTH", "basic_auth_user": "studio", "basic_auth_pass": key}
         answer = labelstudio.api.post("/api/ml/", json=backend)
         assert answer.status_code == 201, answer.text
         version = answer.json()["model_version"]
         assert version.startswith("review-sentiment@")
+        # The webhook that connecting makes carries no password, so the operator adds the header.
+        (webhook,) = labelstudio.api.get("/api/webhooks/", params={"project": project}).json()
+        headers = {"headers": {"Authorization": f"Bearer {key}"}}
+        assert labelstudio.api.patch(f"/api/webhooks/{webhook['id']}/", json=headers).status_code == 200
         labelstudio.act(project, "retrieve_tasks_predictions")
         labels = []
         for task in tasks:
