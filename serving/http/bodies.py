@@ -3,22 +3,35 @@
 import asyncio
 import base64
 import binascii
+import functools
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
 from serving.http.problems import ProblemError
 
-_LARGE_BYTES: Final = 1 << 20
+_LARGE_BYTES: Final = 1 << 17
 _DATA_URI: Final = "data:"
 
 Parsed = TypeVar("Parsed")
 
 
-async def parsed(body: bytes, parse: Callable[[bytes], Parsed]) -> Parsed:
+AnyText = TypeVar("AnyText", bytes, str)
+
+
+async def parsed(body: AnyText, parse: Callable[[AnyText], Parsed]) -> Parsed:
     """Return `parse(body)`, in a thread where it may take long."""
-    return await asyncio.to_thread(parse, body) if len(body) > _LARGE_BYTES else parse(body)
+    if len(body) <= _LARGE_BYTES:
+        return parse(body)
+    return await asyncio.get_running_loop().run_in_executor(_parsers(), parse, body)
+
+
+@functools.cache
+def _parsers() -> ThreadPoolExecutor:
+    # One alone: parsers hold the interpreter while they work, and the event loop has to wait for all that do.
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="parsing")
 
 
 async def read_to_the_end(request: Request, limit: int) -> bytes:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Final, TypeVar
@@ -14,6 +15,7 @@ from starlette.datastructures import UploadFile
 from contract.predictor import Source
 from contract.tables import Kind
 from serving.config import Limits, ServeSettings
+from serving.http.bodies import parsed
 from serving.http.fetch import fetch, is_file_uri, path_of
 from serving.http.paths import allowed_path
 from serving.http.problems import ProblemError, validation_sentence
@@ -114,7 +116,7 @@ async def read_json(request: Request, body: type[AnyBody]) -> AnyBody:
     if media_type(request) != "application/json":
         raise ProblemError(415, f"content-type {media_type(request) or 'absent'} is not taken here; see /openapi.json")
     try:
-        return body.model_validate_json(await request.body())
+        return await parsed(await request.body(), body.model_validate_json)
     except ValidationError as error:
         raise ProblemError(422, validation_sentence([dict(each) for each in error.errors()])) from error
 
@@ -156,7 +158,7 @@ async def _image(index: int, image: EncodedImage, fetched: "_Fetched") -> Source
     if image.uri is not None:
         return await fetched.source(item, Kind.IMAGE, image.uri)
     try:
-        data = base64.b64decode(image.data or "", validate=True)
+        data = await parsed(image.data or "", functools.partial(base64.b64decode, validate=True))
     except ValueError as error:  # binascii's own is one; characters beyond ASCII raise the bare class
         raise ProblemError(422, f"images.{index}.data: not base64 ({error})") from error
     return Source(item=item, kind=Kind.IMAGE, uri="", data=data)
