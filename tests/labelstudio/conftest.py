@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import free_port
-from tests.labelstudio.server import CannotInstallError, LabelStudio, running
+from tests.labelstudio.server import LabelStudio, running
+from tests.oracles.environments import CannotInstallError
 
 
 @pytest.fixture(scope="session")

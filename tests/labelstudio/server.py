@@ -1,11 +1,9 @@
 """A real Label Studio from PyPI in an environment of its own, started on the loopback."""
 
 import contextlib
-import fcntl
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,12 +12,13 @@ from typing import Any, Final
 
 import httpx
 
+from tests.oracles.environments import installed
+
 VERSION: Final = "1.23.2"
 TOKEN: Final = "0123456789abcdef0123456789abcdef01234567"  # noqa: S105 - of a server that lives as long as its tests
 EMAIL: Final = "reviewer@example.org"
 PASSWORD: Final = "of a server on the loopback"  # noqa: S105
 _DATABASE: Final = "label_studio.sqlite3"
-_INSTALL_TIMEOUT_S: Final = 420
 _START_TIMEOUT_S: Final = 240
 # No word to anyone outside, and addresses of the loopback allowed, which Label Studio refuses by default.
 _SETTINGS: Final = {
@@ -34,10 +33,6 @@ _SETTINGS: Final = {
     "ML_TIMEOUT_SETUP": "10",
     "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
 }
-
-
-class CannotInstallError(Exception):
-    """The registry cannot be reached, or has no release for this Python."""
 
 
 @dataclass(frozen=True)
@@ -77,55 +72,6 @@ class LabelStudio:
         return dict(answer.json())
 
 
-def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "goldgate-tests" / f"label-studio-{VERSION}-py{sys.version_info.major}{sys.version_info.minor}"
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def installed() -> Path:
-    """Return the environment's python; installs Label Studio on the first call on a machine.
-
-    Raises:
-        CannotInstallError: with what the installer said last.
-    """
-    home = _cache()
-    python, done = home / "venv" / "bin" / "python", home / "installed"
-    with _locked(home.with_suffix(".lock")):
-        if not done.exists():
-            shutil.rmtree(home, ignore_errors=True)
-            uv = Path(sys.executable).with_name("uv")
-            what = f"label-studio=={VERSION}"
-            if uv.exists():
-                commands = [
-                    [uv, "venv", "-q", "-p", sys.executable, home / "venv"],
-                    [uv, "pip", "install", "-q", "-p", python, what],
-                ]
-            else:
-                commands = [[sys.executable, "-m", "venv", home / "venv"], [python, "-m", "pip", "install", "-q", what]]
-            for command in commands:
-                _install(command)
-            done.touch()
-    return python
-
-
-def _install(command: list[Any]) -> None:
-    try:
-        ran = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=_INSTALL_TIMEOUT_S)  # noqa: S603
-    except subprocess.TimeoutExpired as error:
-        raise CannotInstallError(f"label-studio {VERSION} was not installed in {_INSTALL_TIMEOUT_S} s") from error
-    if ran.returncode:
-        said = (ran.stderr.strip() or "the installer failed without a word").splitlines()
-        raise CannotInstallError(f"label-studio {VERSION} cannot be installed here: {said[-1]}")
-
-
 @contextlib.contextmanager
 def running(folder: Path, port: int) -> Iterator[LabelStudio]:
     """Run a server with its data under `folder` until the end of the block.
@@ -133,11 +79,11 @@ def running(folder: Path, port: int) -> Iterator[LabelStudio]:
     Raises:
         CannotInstallError: it is not installed and cannot be.
     """
-    python = installed()
+    python = installed("label-studio", VERSION)
     data, files, log = folder / "data", folder / "files", folder / "server.log"
     for each in (data, files):
         each.mkdir(parents=True)
-    migrated = _cache() / _DATABASE
+    migrated = python.parents[2] / _DATABASE
     if migrated.exists():  # its migrations take half a minute, and end in the same empty tables each time
         shutil.copyfile(migrated, data / _DATABASE)
     url = f"http://127.0.0.1:{port}"

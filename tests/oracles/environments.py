@@ -53,7 +53,7 @@ def _run(command: list[Any]) -> None:
     try:
         ran = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=_INSTALL_TIMEOUT_S)  # noqa: S603
     except subprocess.TimeoutExpired as error:
-        raise CannotInstallError(f"{what}: not done in {_INSTALL_TIMEOUT_S} s") from error
+        raise CannotInstallError(f"{what}: cannot be installed here: not done in {_INSTALL_TIMEOUT_S} s") from error
     if ran.returncode:
         said = (ran.stderr.strip() or "the installer failed without a word").splitlines()
         raise CannotInstallError(f"{what}: cannot be installed here: {said[-1]}")
