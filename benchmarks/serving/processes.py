@@ -1,5 +1,6 @@
 """Servers as processes: ports, waiting until they answer, stopping them, and what they hold of memory."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -42,13 +43,18 @@ def wait_until_up(url: str, process: "subprocess.Popen[bytes]") -> None:
 
 
 def stopped(process: "subprocess.Popen[bytes]") -> int:
-    """Ask `process` to end, wait, and return its status; kill it where it does not."""
+    """Ask `process` to end, wait, and return its status; what is left of it and of its children is killed."""
+    children = family(process.pid)
     process.send_signal(signal.SIGTERM)
     try:
-        return process.wait(timeout=STOP_TIMEOUT_S)
+        status = process.wait(timeout=STOP_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         process.kill()
-        return process.wait()
+        status = process.wait()
+    for child in children:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+    return status
 
 
 def family(root: int) -> dict[int, str]:
