@@ -2,6 +2,7 @@ import datetime
 import re
 from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any, cast
 
 import httpx
@@ -15,6 +16,9 @@ from contract.answers import build_answer, labelled
 from contract.predictor import Description, Source
 from contract.tables import Kind, Task
 from models.fake import FakePredictor
+from serving.access.guard import Access
+from serving.access.keys import Scope, add_key
+from serving.access.settings import AccessSettings
 from serving.config import DoorSettings, ServeSettings
 from serving.front import PREFIXES, Front, open_front
 from serving.jobs import JobBoard, JobState, JobStatus
@@ -344,6 +348,20 @@ def test_only_the_pages_own_forms_are_taken(url: str, headers: dict[str, str], t
     sent = {name: value.format(url=url) for name, value in headers.items()}
     answer = httpx.post(url, files={"text": (None, "fine")}, headers=sent)
     assert answer.status_code == (200 if taken else 403)
+
+
+def test_with_keys_the_page_is_for_administrators(listen: Callable[[Any], str], tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    tokens = {scope: add_key(path, scope.value, [scope])[1] for scope in (Scope.ADMIN, Scope.PREDICT)}
+    url = listen(open_front(Front(fakes(), settings(), access=Access(AccessSettings(keys_file=path)))))
+    refused = httpx.get(url)
+    assert refused.status_code == 401
+    assert "Basic" in refused.headers["www-authenticate"]
+    for scope, status in ((Scope.ADMIN, 200), (Scope.PREDICT, 403)):
+        who = httpx.BasicAuth("anybody", tokens[scope])
+        assert httpx.get(url, auth=who).status_code == status
+        assert httpx.post(url, auth=who, files={"text": (None, "fine")}, headers={"origin": url}).status_code == status
+        assert httpx.get(f"{url}/metrics", auth=who).status_code == status
 
 
 def test_a_service_may_have_no_page(listen: Callable[[Any], str]) -> None:
