@@ -210,14 +210,14 @@ class _Reading:
         """Read the label file of `item` and return how many boxes it holds."""
         facts = self._lot.rows[item]
         where = f"{file}: item {item!r}"
-        if not facts["width"] or not facts["height"]:
-            raise FormatError(f"{where} has no width and height in the manifest, so pixels cannot be told")
-        size = facts["width"], facts["height"]
         lines = [
             self._in_guideline(parse_line(line, where=f"{where}: line {number}"), f"{where}: line {number}")
             for number, line in enumerate(read_text_lines(file), 1)
             if line.strip()
         ]
+        if lines and not (facts["width"] and facts["height"]):
+            raise FormatError(f"{where} has no width and height in the manifest, so pixels cannot be told")
+        size = facts["width"], facts["height"]
         start, end = self._spans.get(item, (0, 0))
         at = still_drawn(lines, self._drawn.lines(start, end)) if lines else []
         for number, (each, row) in enumerate(zip(lines, at, strict=True), 1):

@@ -178,11 +178,18 @@ def _inside(folder: Path, name: str, where: str) -> Path:
         raise FormatError(f"{where}: names {name!r}, which leads out of the folder; put the file beside it")
     for parts in (path.parts, path.parts[1:]):
         file = folder.joinpath(*parts)
-        if parts and file.is_file():
+        if parts and _is_file(file):
             if folder.resolve() not in file.resolve().parents:
                 raise FormatError(f"{file}: the link leads out of the folder; put a copy of the file in its place")
             return file
     raise FormatError(f"{where}: names {name!r}, but there is no such file")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # longer than a name may be
+        return False
 
 
 def _numbered(names: list[str]) -> Mapping[int, str]:

@@ -316,6 +316,7 @@ def test_broken_lines_are_refused_with_file_item_and_line(tmp_path: Path, line: 
         ({"data.yaml": "names: [a]\ntrain: ../../lists/train.txt"}, "which leads out of the folder"),
         ({"data.yaml": "names: [a]\ntrain: /etc/passwd.txt"}, "which leads out of the folder"),
         ({"data.yaml": "names: [a]\ntrain: train.txt"}, "names 'train.txt', but there is no such file"),
+        ({"data.yaml": f"names: [a]\ntrain: {'t' * 300}.txt"}, "but there is no such file"),
         ({"obj.data": ""}, "obj.data: has no line 'names = data/obj.names'"),
         ({"obj.data": "names = ../obj.names"}, "which leads out of the folder"),
         ({"obj.data": "names = obj.names"}, "names 'obj.names', but there is no such file"),
@@ -344,6 +345,11 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
     one = label_set(Task.BOXES, [box("a.png", "star", (0, 0, 1, 1))], {"a.png": "labelled"})
     with pytest.raises(FormatError, match=r"item 'a.png' has no width and height"):
         yolo.write(tmp_path, one, bare)
+    none = label_set(Task.BOXES, [], {"a.png": "empty"})
+    yolo.write(tmp_path, none, bare)
+    assert same(yolo.read(tmp_path, bare), none)
+    with pytest.raises(FormatError, match=r"a.txt: item 'a.png' has no width and height"):
+        yolo.read(put(tmp_path, {"labels/train/a.txt": HAND}), bare)
     with pytest.raises(FormatError, match=r"item 'a.png' is not in the lot, so it cannot be written as YOLO"):
         yolo.write(tmp_path, one, LOT)
     for rows, message in (
