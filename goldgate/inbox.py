@@ -10,13 +10,13 @@ second delivery changes what is sealed.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final, cast
 
 from contract.errors import FormatError, InputError, StageError
 from contract.files import canonical_json, read_json, sha256_bytes, sha256_json, write_bytes
+from contract.instants import instant
 from contract.tables import Kind
 from contract.workfolder import LotFolder, lot_folder, lot_names
 from goldgate.stages import Stage
@@ -84,11 +84,7 @@ def _annotation(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def _time(text: Any) -> str | None:
     """Return a time in the one form whose texts sort as the times do."""
-    try:
-        time = datetime.fromisoformat(text.replace("Z", "+00:00")) if isinstance(text, str) else None
-        utc = None if time is None else time.astimezone(timezone.utc) if time.tzinfo else time.replace(tzinfo=timezone.utc)
-    except (ValueError, OverflowError):
-        return None
+    utc = instant(text)
     return None if utc is None else utc.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 

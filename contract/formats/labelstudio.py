@@ -10,6 +10,7 @@ frame rate) in its `meta`; a reader trusts that only while the region still stan
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from contract.formats.jsonfile import entries, field, read_json_file
 from contract.formats.labelstudioconfig import label_config
 from contract.formats.labelstudioregions import read_region, region
 from contract.formats.lotview import LotView
+from contract.instants import instant
 from contract.labelset import LabelSet
 from contract.tables import SCHEMAS, STATES, TASKS_OF_KIND, Kind, State, Task
 
@@ -178,7 +180,7 @@ def _answer(task: Mapping[str, Any], where: str, predictions: bool) -> tuple[Sta
         raise FormatError(f"{where}: annotations must be objects")
     standing = [annotation for annotation in annotations if not annotation.get("was_cancelled")]
     if standing:
-        answer = max(enumerate(standing), key=lambda pair: (str(pair[1].get("updated_at") or ""), pair[0]))[1]
+        answer = max(enumerate(standing), key=lambda pair: (_when(pair[1]), pair[0]))[1]
         return (State.LABELLED if answer.get("result") else State.EMPTY), answer, _annotator(answer)
     if annotations:
         return State.EXCUSED, {}, None
@@ -189,6 +191,10 @@ def _answer(task: Mapping[str, Any], where: str, predictions: bool) -> tuple[Sta
         return (State.LABELLED if guesses[-1].get("result") else State.EMPTY), guesses[-1], None
     told = task["data"].get("state")
     return (State(told) if told in ("excused", "missing", "rejected") else None), {}, None
+
+
+def _when(annotation: Mapping[str, Any]) -> datetime:
+    return instant(annotation.get("updated_at")) or datetime.min.replace(tzinfo=timezone.utc)
 
 
 def _annotator(annotation: Mapping[str, Any]) -> str:

@@ -147,6 +147,12 @@ def test_last_annotation_that_was_not_cancelled_counts(tmp_path: Path) -> None:
     tasks[0]["annotations"][0]["updated_at"] = "2026-01-02T00:00:00Z"
     tasks[0]["annotations"][1]["updated_at"] = "2026-01-01T00:00:00Z"
     assert read(put(tmp_path, tasks), IMAGES).table(Task.BOXES)["label"].to_pylist() == ["circle"]
+    # As a text "...40Z" would come after "...40.5Z".
+    tasks[0]["annotations"][0]["updated_at"] = "2026-01-01T00:00:40.5Z"
+    tasks[0]["annotations"][1]["updated_at"] = "2026-01-01T00:00:40Z"
+    assert read(put(tmp_path, tasks), IMAGES).table(Task.BOXES)["label"].to_pylist() == ["circle"]
+    tasks[0]["annotations"][1]["updated_at"] = "2025-12-31T23:00:41-01:00"
+    assert read(put(tmp_path, tasks), IMAGES).table(Task.BOXES)["label"].to_pylist() == ["star"]
 
 
 @pytest.mark.parametrize(
