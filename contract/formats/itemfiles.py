@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, NoReturn
 
@@ -75,11 +76,17 @@ class ItemFiles:
             self.stems[item] = stem
             self._owners[place(stem)] = item
         self._place = place
-        self._by_name: dict[str, list[tuple[list[str], str]]] = {}
-        for item in items:
-            for path in {plain[item], safe_path(item)}:
+        self._plain = plain
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[tuple[list[str], str]]]:
+        """Last part of a path -> the paths that end in it, in parts, and their items; made where a place does not tell."""
+        by_name: dict[str, list[tuple[list[str], str]]] = {}
+        for item, plain in self._plain.items():
+            for path in {plain, safe_path(item)}:
                 parts = path.split("/")
-                self._by_name.setdefault(parts[-1], []).append((parts, item))
+                by_name.setdefault(parts[-1], []).append((parts, item))
+        return by_name
 
     def path(self, item: str) -> str:
         """Return the path of the label file of `item` below its folder, without the suffix."""

@@ -15,6 +15,7 @@ import math
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -173,8 +174,12 @@ class _Owners:
     """Whose a label file is: by the place of either layout, or by its name without the layout's folders."""
 
     def __init__(self, lot: LotView) -> None:
+        self._lot = lot
         self._placed = [ItemFiles(lot, _KINDS, place) for place in (label_place, darknet_place)]
-        self._named = ItemFiles(lot, _KINDS)
+
+    @cached_property
+    def _named(self) -> ItemFiles:
+        return ItemFiles(self._lot, _KINDS)
 
     def of_label(self, path: str, *, where: str) -> str:
         """Return the item of the label file at `path`, which has no suffix."""
