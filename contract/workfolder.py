@@ -80,6 +80,11 @@ class LotFolder:
         """Annotations as review tools sent them: a folder for submissions and one for gold, one file an event."""
         return self.root / "inbox"
 
+    @property
+    def reviews(self) -> Path:
+        """What went to projects of review tools over their API, and the exports that came from them."""
+        return self.root / "reviews"
+
     def require(self) -> "LotFolder":
         """Return this folder if intake has signed it off.
 

@@ -13,6 +13,7 @@ from goldgate import lot_commands
 from goldgate.console import guarded, log_to_stderr
 from goldgate.keys_commands import keys_app
 from goldgate.options import (
+    TOKEN_ENV,
     WORK,
     ContractOption,
     DeviceOption,
@@ -20,6 +21,8 @@ from goldgate.options import (
     JsonOption,
     LotOption,
     ModelsFileOption,
+    ProjectOption,
+    TokenEnvOption,
     WorkOption,
 )
 from goldgate.sample_commands import sample_app
@@ -126,7 +129,13 @@ def export(  # noqa: PLR0913 - a command's options are its public face
     contract: ContractOption,
     lot: LotOption,
     format_: FormatOption,
-    out: Annotated[Path, typer.Option("--out", help="Folder to write into.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder to write into.")] = None,
+    to_url: Annotated[str | None, typer.Option("--to-url", help="Or the Label Studio to send to.")] = None,
+    project: ProjectOption = None,
+    token_env: TokenEnvOption = TOKEN_ENV,
+    media: Annotated[
+        str | None, typer.Option(help="Where that finds images and videos: an address before each name.")
+    ] = None,
     from_: Annotated[str, typer.Option("--from", help="drafts[:RUN], submission[:N], gold[:V] or seeds:N.")] = "drafts",
     sample: Annotated[int | None, typer.Option(help="Only this sample's items; its blind ones without labels.")] = None,
     blind: Annotated[bool, typer.Option("--blind", help="Of the sample only the blind items.")] = False,
@@ -137,14 +146,22 @@ def export(  # noqa: PLR0913 - a command's options are its public face
     work: WorkOption = WORK,
     json_: JsonOption = False,
 ) -> int:
-    """Write drafts, a submission or gold for a review tool."""
+    """Write drafts, a submission or gold for a review tool, or send them to its project."""
     from goldgate.exchange import export_labels, portion_of
     from goldgate.seeds import plant
     from goldgate.stages import open_stage
 
+    if (out is None) == (to_url is None):
+        raise typer.BadParameter("give --out FOLDER, or --to-url ADDRESS and --project NUMBER")
+
     stage, portion = open_stage(contract, lot, work), portion_of(sample, blind=blind)
     source = from_ if seed_errors is None else f"seeds:{plant(stage, from_, seed_errors, seed_secret)}"
-    return export_labels(stage, format_, out, from_=source, portion=portion, as_json=json_)
+    if out is not None:
+        return export_labels(stage, format_, out, from_=source, portion=portion, as_json=json_)
+    from goldgate.labelstudioproject import at_of, send_labels
+
+    at = at_of(to_url or "", project, token_env, media, format_name=format_)
+    return send_labels(stage, at, from_=source, portion=portion, as_json=json_)
 
 
 @app.command(name="import")
@@ -155,6 +172,9 @@ def import_(  # noqa: PLR0913 - a command's options are its public face
     as_: Annotated[str, typer.Option("--as", help="submission or gold.")],
     paths: Annotated[list[Path] | None, typer.Argument(help="The review tool's export, in one file or several.")] = None,
     from_inbox: Annotated[bool, typer.Option("--from-inbox", help="What Label Studio's webhooks brought instead.")] = False,
+    from_url: Annotated[str | None, typer.Option("--from-url", help="Or the Label Studio to fetch from.")] = None,
+    project: ProjectOption = None,
+    token_env: TokenEnvOption = TOKEN_ENV,
     add_to: Annotated[int | None, typer.Option(help="Take along all labels of this earlier number.")] = None,
     replace: Annotated[
         int | None, typer.Option(help="Like --add-to, but items in the file take the place of older.")
@@ -168,7 +188,14 @@ def import_(  # noqa: PLR0913 - a command's options are its public face
     from goldgate.stages import open_stage
 
     base, stage = base_of(add_to, replace), open_stage(contract, lot, work)
-    files = paths_or_inbox(stage, format_, paths or [], role=as_, from_inbox=from_inbox)
+    if from_url is None:
+        files = paths_or_inbox(stage, format_, paths or [], role=as_, from_inbox=from_inbox)
+    else:
+        if paths or from_inbox:
+            raise typer.BadParameter("give files, --from-inbox or --from-url, one of them")
+        from goldgate.labelstudioproject import at_of, fetch_export
+
+        files = fetch_export(stage, at_of(from_url, project, token_env, None, format_name=format_))
     return import_labels(stage, format_, files, role=as_, base=base, as_json=json_)
 
 

@@ -76,10 +76,7 @@ def export_labels(
     chosen = exchange(format_name)
     if chosen.many and out.is_dir() and any(out.iterdir()):
         raise FormatError(f"{out}: holds files already, and label files among them would count; name an empty folder")
-    # Whoever makes blind gold is shown no draft, so that there need be none.
-    labels, version = _NOTHING if portion and portion.blind_only else _labels_of(stage, from_)
-    if portion is not None:
-        labels = _portion(stage, labels, portion)
+    labels, version = labels_to_show(stage, from_, portion)
     labels, left = _carried(labels, chosen)
     view = lot_view(stage, model_version=version)
     paths = written_whole(lambda folder: chosen.write(folder, labels, view), out)
@@ -101,6 +98,17 @@ def export_labels(
             items = ", ".join(f"{count} {kind}" for kind, count in left.items())
             emit_text(f"left out: {items} items, for which {format_name} has no place")
     return EXIT_DONE
+
+
+def labels_to_show(stage: Stage, from_: str, portion: Portion | None) -> tuple[LabelSet, str | None]:
+    """Return the labels that --from names, of the whole lot or of a portion, and which models made them.
+
+    Raises:
+        InputError: `from_` names none, or they are not there.
+    """
+    # Whoever makes blind gold is shown no draft, so that there need be none.
+    labels, version = _NOTHING if portion and portion.blind_only else _labels_of(stage, from_)
+    return (labels if portion is None else _portion(stage, labels, portion)), version
 
 
 def _carried(labels: LabelSet, form: Exchange) -> tuple[LabelSet, dict[str, int]]:

@@ -15,5 +15,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 FormatOption = Annotated[str, typer.Option("--format", help=FORMATS, show_default=False)]
 ModelsFileOption = Annotated[Path | None, typer.Option("--models-file", help="Instead of configs/models.yaml.")]
+ProjectOption = Annotated[int | None, typer.Option("--project", help="Number of the project at that address.")]
+TokenEnvOption = Annotated[str, typer.Option("--token-env", help="Environment variable with the token for it.")]
 
 WORK: Final = Path("work")
+TOKEN_ENV: Final = "LABEL_STUDIO_API_KEY"  # noqa: S105 - the name of a variable, as Label Studio's own package has it

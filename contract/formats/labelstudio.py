@@ -47,21 +47,27 @@ def write(folder: Path, labels: LabelSet, lot: LotView, *, media: Callable[[str]
     Raises:
         FormatError: an item is not in the lot, or its image has no size.
     """
-    states: dict[str, list[dict[str, Any]]] = {}
-    for row in labels.states.to_pylist():
-        if row["item"] not in lot.rows:
-            raise FormatError(f"item {row['item']!r} is not in the lot, so it cannot be written for Label Studio")
-        states.setdefault(row["kind"], []).append(row)
-    by_item = _rows_by_item(labels)
+    by_kind = tasks_of(labels, lot, media=media)
     paths = []
-    for name, rows in states.items():
-        kind = Kind(name)
-        place = folder / name if len(states) > 1 else folder
-        tasks = [_task(row, by_item.get(row["item"], {}), lot, media) for row in rows]
+    for kind, tasks in by_kind.items():
+        place = folder / kind.value if len(by_kind) > 1 else folder
         write_bytes(place / TASKS_FILE, json.dumps(tasks, ensure_ascii=False, allow_nan=False).encode() + b"\n")
         write_bytes(place / CONFIG_FILE, label_config(kind, lot.guideline))
         paths += [place / TASKS_FILE, place / CONFIG_FILE]
     return paths
+
+
+def tasks_of(
+    labels: LabelSet, lot: LotView, *, media: Callable[[str], str] | None = None
+) -> dict[Kind, list[dict[str, Any]]]:
+    """Return the tasks of each kind, with their data and predictions; arguments and errors as of `write`."""
+    by_item = _rows_by_item(labels)
+    by_kind: dict[Kind, list[dict[str, Any]]] = {}
+    for row in labels.states.to_pylist():
+        if row["item"] not in lot.rows:
+            raise FormatError(f"item {row['item']!r} is not in the lot, so it cannot be written for Label Studio")
+        by_kind.setdefault(Kind(row["kind"]), []).append(_task(row, by_item.get(row["item"], {}), lot, media))
+    return by_kind
 
 
 def _rows_by_item(labels: LabelSet) -> dict[str, Rows]:

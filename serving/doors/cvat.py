@@ -19,7 +19,7 @@ from contract.predictor import Description, Source
 from contract.tables import Kind, State, Task
 from serving.backend import Backend
 from serving.config import Door, ServeSettings
-from serving.doors.patience import Patience, model_id
+from serving.doors.patience import PatientCalls, model_id
 from serving.http.bodies import encoded_image, parsed
 from serving.http.problems import BodyLimit, ProblemError, validation_sentence
 from serving.http.shapes import install_shape, shaped
@@ -115,7 +115,7 @@ def cvat_door(backend: Backend, settings: ServeSettings, *, deadline_s: float | 
     api.add_middleware(BodyLimit, limits={"": settings.limits.max_body_bytes})
     mine = settings.doors[Door.CVAT]
     functions = _Functions(backend, port=mine.port or 0)
-    patience = Patience(backend, deadline_s=deadline_s or mine.deadline_s or DEADLINE_S)
+    patience = PatientCalls(backend, deadline_s=deadline_s or mine.deadline_s or DEADLINE_S)
     _add_list(api, functions)
     _add_calls(api, functions, patience)
     return api
@@ -151,7 +151,7 @@ _REQUEST: Final = {
 _CALL_ERRORS: Final = (404, 413, 422, 500, 503, 504)
 
 
-def _add_calls(api: FastAPI, functions: "_Functions", patience: Patience) -> None:
+def _add_calls(api: FastAPI, functions: "_Functions", patience: PatientCalls) -> None:
     header = {"name": _NAME_HEADER, "in": "header", "required": True, "schema": {"type": "string"}}
 
     @api.post(
@@ -179,7 +179,7 @@ def _add_calls(api: FastAPI, functions: "_Functions", patience: Patience) -> Non
         return await _call(request, patience)
 
 
-async def _call(request: Request, patience: Patience) -> Response:
+async def _call(request: Request, patience: PatientCalls) -> Response:
     threshold, content = await parsed(await request.body(), _invocation)
     source = Source(item="frame", kind=Kind.IMAGE, uri="", data=content)
     _, row = await patience.label(source, deadline_s=_told_deadline(request))

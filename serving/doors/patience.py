@@ -21,7 +21,7 @@ _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 1.0
 
 
-class Patience:
+class PatientCalls:
     """Asks a backend for the labels of one item, and again while it is busy.
 
     Args:

@@ -22,7 +22,7 @@ from contract.predictor import Description, Source
 from contract.tables import Kind, State, Task
 from serving.backend import Backend
 from serving.config import Door, ServeSettings
-from serving.doors.patience import Patience, model_id
+from serving.doors.patience import PatientCalls, model_id
 from serving.http.bodies import encoded_image, parsed, read_to_the_end
 from serving.http.problems import ProblemError, validation_sentence
 from serving.http.shapes import install_shape, shaped
@@ -170,7 +170,7 @@ def xanylabeling_door(backend: Backend, settings: ServeSettings, *, deadline_s: 
         redoc_url=None,
     )
     install_shape(api, _respond)
-    patience = Patience(backend, deadline_s=deadline_s or settings.doors[Door.XANYLABELING].deadline_s or DEADLINE_S)
+    patience = PatientCalls(backend, deadline_s=deadline_s or settings.doors[Door.XANYLABELING].deadline_s or DEADLINE_S)
     _add_health(api, backend)
     _add_models(api, backend)
     _add_predict(api, backend, patience, settings.limits.max_body_bytes)
@@ -271,7 +271,7 @@ def _unknown(name: str) -> ProblemError:
     return ProblemError(404, f"model {name[:100]!r} is not loaded; GET /v1/models lists those that are")
 
 
-def _add_predict(api: FastAPI, backend: Backend, patience: Patience, limit: int) -> None:
+def _add_predict(api: FastAPI, backend: Backend, patience: PatientCalls, limit: int) -> None:
     body = {"required": True, "content": {"application/json": {"schema": _inline_schema()}}}
 
     @api.post(
@@ -295,7 +295,7 @@ def _inline_schema() -> dict[str, Any]:
     return schema
 
 
-async def _shapes(body: bytes, backend: Backend, patience: Patience) -> Shapes:
+async def _shapes(body: bytes, backend: Backend, patience: PatientCalls) -> Shapes:
     """Return what the model finds for a call.
 
     Raises:

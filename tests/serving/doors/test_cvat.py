@@ -5,6 +5,7 @@ import contextlib
 import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
@@ -16,10 +17,13 @@ from contract.answers import labelled, rejected
 from contract.predictor import Source
 from contract.tables import Kind, Task
 from models.fake import FakePredictor
+from serving.access.guard import Access
+from serving.access.keys import Scope, add_key
+from serving.access.settings import AccessSettings
 from serving.backend import LaneBackend
 from serving.config import Batching, Door, DoorSettings, Limits, ModelSettings, ServeSettings
 from serving.doors.cvat import cvat_door, rectangle
-from serving.front import Front, build_door, build_front
+from serving.front import Front, build_door, build_front, open_door
 from serving.lanes import local_backend
 from tests.conftest import free_port, listening
 from tests.oracles.cvatclient import Cvat, Listed, TaskLabel, takes
@@ -177,6 +181,18 @@ def test_a_model_that_stays_busy_is_told_in_time(service: Service) -> None:
             cvat.call(function, picture(1))
         assert caught.value.response.status_code == 504
         service.model.go_on.set()
+
+
+def test_a_key_in_the_hosts_name_opens_the_door(service: Service, tmp_path: Path) -> None:
+    _, secret = add_key(tmp_path / "keys.json", "cvat", [Scope.PREDICT])
+    access = Access(AccessSettings(keys_file=tmp_path / "keys.json"))
+    with listening(open_door(Door.CVAT, Front(service.backend, settings_of(), access=access))) as url:
+        with contextlib.closing(Cvat(url.replace("//", f"//cvat:{secret}@"))) as cvat:
+            (function,) = cvat.functions()
+            assert cvat.call(function, picture(1)) == service.cvat.call(function, picture(1))
+        with contextlib.closing(Cvat(url)) as cvat, pytest.raises(httpx.HTTPStatusError) as caught:
+            cvat.functions()
+        assert caught.value.response.status_code == 401
 
 
 def test_without_an_image_model_there_is_no_function() -> None:

@@ -1,0 +1,1 @@
+"""Review tools as servers that goldgate itself calls."""
