@@ -32,6 +32,7 @@ _MOST_BYTES: Final = 200  # of one part of a path; file systems take 255 with th
 _NEVER: Final = frozenset({"Cc", "Zl", "Zp"})  # ends of lines and other controls, by which lists would break
 _UPLOADED: Final = re.compile(r"^[0-9a-f]{8}-(?=.)")  # Label Studio puts this before the name of an uploaded file
 _ROWS_AT_ONCE: Final = 1 << 15
+_LITTER: Final = "._"  # what macOS leaves beside files on foreign disks; a reader skips it
 _MANY_ITEMS: Final = 10_000
 _LARGEST: Final = 256 << 20  # bytes of one item's label file; X-AnyLabeling's may hold the image itself
 
@@ -46,6 +47,8 @@ def _safe_part(part: str) -> str:
         return "_" * max(1, len(part))
     if not part.isprintable() or "\\" in part:
         part = "".join("_" if each == "\\" or unicodedata.category(each) in _NEVER else each for each in part)
+    if part.startswith(_LITTER):
+        part = f"_{part}"
     data = part.encode()
     if len(data) <= _MOST_BYTES:
         return part
@@ -157,7 +160,7 @@ def files_below(folder: Path, suffix: str) -> Iterator[tuple[str, Path]]:
     for place, folders, names in os.walk(folder, onerror=_unreadable):
         folders[:] = sorted(name for name in folders if name != "__MACOSX")
         for name in sorted(names):
-            if name.lower().endswith(suffix) and not name.startswith("._"):
+            if name.lower().endswith(suffix) and not name.startswith(_LITTER):
                 path = Path(place, name)
                 if path.is_symlink() and root not in path.resolve().parents:
                     raise FormatError(f"{path}: the link leads out of the folder; put a copy of the file in its place")

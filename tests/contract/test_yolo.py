@@ -1,6 +1,5 @@
 """YOLO folders: as Ultralytics, darknet, Label Studio and hands write them, and what others read of ours."""
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from contract.formats.yololines import Line, Parsed, still_drawn, text_of
 from contract.labelset import LabelSet
 from contract.tables import Kind, Task
 from contract.validate import validate_labels
+from models.yolo import quiet_ultralytics
 from tests.oracles.labelsets import box, label_set
 from tests.oracles.lots import GUIDELINE, item_row, lot_of, same
 from tests.oracles.thirdparty import ReadByDatumaro, blank_image
@@ -365,6 +365,7 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
     "image", ["images/train/in/a.jpg", "/x/images/train/images/a.jpg", "./images/a.b.jpg", "/x/in/a.jpg"]
 )
 def test_labels_stand_where_ultralytics_looks(image: str) -> None:
+    quiet_ultralytics()
     from ultralytics.data.utils import img2label_paths
 
     (expected,) = img2label_paths([f"/{image.removeprefix('./').removeprefix('/')}"])
@@ -372,10 +373,10 @@ def test_labels_stand_where_ultralytics_looks(image: str) -> None:
 
 
 def test_ultralytics_reads_what_is_written(tmp_path: Path) -> None:
+    quiet_ultralytics()
     from ultralytics.data.dataset import YOLODataset
     from ultralytics.data.utils import check_det_dataset
 
-    logging.getLogger("ultralytics").setLevel(logging.ERROR)
     names = ["in/a.png", "in/b.png", "out/a.png", "images/c.png", "blank name.png"]
     lot = lot_of([item_row(name, Kind.IMAGE, width=100, height=80) for name in names])
     rows = [*BOXES, box("images/c.png", "square", (2, 4, 10, 12)), box("blank name.png", "square", (3, 4, 10, 12))]
