@@ -48,7 +48,7 @@ def _safe_part(part: str) -> str:
     if not part.isprintable() or "\\" in part:
         part = "".join("_" if each == "\\" or unicodedata.category(each) in _NEVER else each for each in part)
     if part.startswith(_LITTER):
-        part = f"_{part}"
+        part = f"_{part[1:]}"
     data = part.encode()
     if len(data) <= _MOST_BYTES:
         return part
