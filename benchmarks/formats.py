@@ -70,7 +70,7 @@ def measure(way: str, name: str, folder: Path, size: tuple[int, int]) -> dict[st
     """Write or read one format and return what it took."""
     from functools import partial
 
-    from contract.formats import labelstudio
+    from contract.formats.labelstudio import tasks as labelstudio
     from contract.formats.registry import exchange
 
     lot, labels = lot_and_labels(*size)

@@ -13,9 +13,9 @@ from urllib.parse import quote, urlsplit
 
 from contract.errors import EndpointError, FormatError, InputError
 from contract.files import canonical_json, write_bytes, write_json
-from contract.formats.labelstudio import tasks_of
-from contract.formats.labelstudioconfig import label_config
-from contract.formats.labelstudiotags import read_label_config
+from contract.formats.labelstudio.config import label_config
+from contract.formats.labelstudio.tags import read_label_config
+from contract.formats.labelstudio.tasks import tasks_of
 from contract.tables import Kind
 from goldgate.console import EXIT_DONE, emit_json, emit_text, progress_of_files, say
 from goldgate.exchange import Portion, labels_to_show, lot_view

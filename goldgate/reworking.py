@@ -10,7 +10,7 @@ from typing import Any, Final
 from contract.errors import InputError, SourceError, StageError
 from contract.files import read_json, read_parquet, write_bytes
 from contract.formats.coco import FILE_NAME
-from contract.formats.labelstudio import CONFIG_FILE, TASKS_FILE
+from contract.formats.labelstudio.tasks import CONFIG_FILE, TASKS_FILE
 from contract.formats.registry import exchange
 from contract.labelchanges import only_items
 from contract.labelset import LabelSet

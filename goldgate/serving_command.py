@@ -18,7 +18,7 @@ from models.registry import default_models_file
 from serving.access.guard import Access
 from serving.access.settings import AccessSettings
 from serving.config import Address, ServeSettings, load_settings
-from serving.doors.labelstudiohosts import check_tokens
+from serving.doors.labelstudio.hosts import check_tokens
 from serving.front import Front
 from serving.listen import serve_forever
 from serving.running import LocalModels, Models, start_serving

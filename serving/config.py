@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from contract.errors import InputError
 from contract.tables import Kind
 from serving.access.settings import AccessSettings
-from serving.doors.labelstudiosettings import LabelStudioSettings
+from serving.doors.labelstudio.settings import LabelStudioSettings
 from serving.http.addresses import UriRules
 from serving.jobs import JobSettings
 from serving.settings import MIB as MIB

@@ -12,7 +12,7 @@ from serving.access.guard import Access, guarded
 from serving.backend import Backend
 from serving.config import Door, ServeSettings
 from serving.doors.cvat import cvat_door
-from serving.doors.labelstudio import labelstudio_door
+from serving.doors.labelstudio.door import labelstudio_door
 from serving.doors.rest import rest_door
 from serving.doors.xanylabeling import xanylabeling_door
 from serving.inbox import Inbox

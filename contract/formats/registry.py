@@ -7,8 +7,12 @@ from types import MappingProxyType
 from typing import Final, get_args
 
 from contract.errors import FormatError
-from contract.formats import activitynet, coco, cvat, jsonl, labelstudio, voc, xanylabeling, yolo
+from contract.formats import activitynet, coco, jsonl, voc
+from contract.formats.cvat import files as cvat
+from contract.formats.labelstudio import tasks as labelstudio
 from contract.formats.lotview import LotView
+from contract.formats.xanylabeling import images as xanylabeling
+from contract.formats.yolo import files as yolo
 from contract.labelset import LabelSet
 from contract.tables import Kind
 from contract.terms import Format

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from contract.errors import FormatError
 from contract.files import write_each
-from contract.formats.cvatread import finite
+from contract.formats.cvat.reading import finite
 from contract.formats.exactbox import Box, box_of, corners_of, exact_text
 from contract.formats.itemfiles import (
     ItemFiles,

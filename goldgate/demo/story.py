@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from contract.errors import GoldgateError
 from contract.files import write_bytes, write_json
-from contract.formats import jsonl, labelstudio
+from contract.formats import jsonl
+from contract.formats.labelstudio import tasks as labelstudio
 from contract.labelchanges import only_items
 from contract.labelset import LabelSet
 from contract.tables import Kind, Task

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 
 from contract.errors import FormatError, LabelsError
-from contract.formats.cvat import read, write
+from contract.formats.cvat.files import read, write
 from contract.formats.lotview import LotView
 from contract.labelset import LabelSet, merge
 from contract.tables import Kind, Task

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from contract.errors import FormatError
-from contract.formats.labelstudio import read, write
+from contract.formats.labelstudio.tasks import read, write
 from contract.labelset import LabelSet
 from contract.tables import Kind, Task
 from tests.oracles.labelsets import box, event, keyframe, label_set, shot

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.errors import FormatError
-from contract.formats.labelstudioconfig import KEYFRAME, TRANSITIONS, label_config
-from contract.formats.labelstudiotags import MAX_CHARACTERS, Control, LabelInterface, read_label_config
+from contract.formats.labelstudio.config import KEYFRAME, TRANSITIONS, label_config
+from contract.formats.labelstudio.tags import MAX_CHARACTERS, Control, LabelInterface, read_label_config
 from contract.tables import TASKS_OF_KIND, Kind, Task
 from tests.oracles.lots import GUIDELINE
 

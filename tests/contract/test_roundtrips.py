@@ -5,9 +5,13 @@ from pathlib import Path
 
 from hypothesis import assume, given, settings
 
-from contract.formats import activitynet, coco, cvat, jsonl, labelstudio, voc, xanylabeling, yolo
+from contract.formats import activitynet, coco, jsonl, voc
+from contract.formats.cvat import files as cvat
+from contract.formats.labelstudio import tasks as labelstudio
 from contract.formats.lotview import LotView
 from contract.formats.registry import FORMATS
+from contract.formats.xanylabeling import images as xanylabeling
+from contract.formats.yolo import files as yolo
 from contract.labelset import LabelSet, read_labels, write_labels
 from contract.tables import Kind, Task
 from contract.validate import validate_labels, validate_tables

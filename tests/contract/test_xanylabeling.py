@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from contract.errors import FormatError, GoldgateError
-from contract.formats import xanylabeling
 from contract.formats.lotview import LotView
+from contract.formats.xanylabeling import images as xanylabeling
 from contract.guideline import Guideline
 from contract.labelset import LabelSet, merge
 from contract.tables import Kind, Task

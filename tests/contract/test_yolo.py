@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.errors import FormatError, GoldgateError
-from contract.formats import yolo
 from contract.formats.lotview import LotView
 from contract.formats.registry import exchange
-from contract.formats.yololayout import label_of_image, label_place
-from contract.formats.yololines import Line, Parsed, still_drawn, text_of
+from contract.formats.yolo import files as yolo
+from contract.formats.yolo.layout import label_of_image, label_place
+from contract.formats.yolo.lines import Line, Parsed, still_drawn, text_of
 from contract.labelset import LabelSet
 from contract.tables import Kind, Task
 from contract.validate import validate_labels

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from contract.errors import FormatError
-from contract.formats import labelstudio
+from contract.formats.labelstudio import tasks as labelstudio
 from contract.formats.loose import read_loose
 from contract.tables import Task
 from tests.oracles.fuzzing import LOT
@@ -126,7 +126,7 @@ READ_HOLES = """
 import resource, sys
 from pathlib import Path
 from contract.errors import InputError
-from contract.formats.labelstudio import read
+from contract.formats.labelstudio.tasks import read
 from contract.formats.loose import read_loose
 from contract.tables import Task
 from tests.oracles.fuzzing import LOT

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from contract.formats.labelstudioconfig import label_config
+from contract.formats.labelstudio.config import label_config
 from contract.tables import Kind
 from serving.access.keys import Scope, add_key
 from tests.conftest import free_port

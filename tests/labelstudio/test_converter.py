@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from contract.formats import labelstudio as ours
+from contract.formats.labelstudio import tasks as ours
 from contract.formats.registry import exchange
 from contract.labelset import LabelSet
 from contract.tables import Kind, Task

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from contract.formats.labelstudioconfig import label_config
+from contract.formats.labelstudio.config import label_config
 from contract.predictor import Source
 from contract.tables import Kind, Task
 from contract.workfolder import lot_folder
@@ -26,8 +26,8 @@ from goldgate.inbox import FileInbox
 from models.fake import FakePredictor
 from prelabel.handoff import read_sealed
 from serving.config import ModelSettings, ServeSettings
-from serving.doors.labelstudio import labelstudio_door
-from serving.doors.labelstudiosettings import LabelStudioHost, LabelStudioSettings, LotOfProject
+from serving.doors.labelstudio.door import labelstudio_door
+from serving.doors.labelstudio.settings import LabelStudioHost, LabelStudioSettings, LotOfProject
 from serving.lanes import local_backend
 from tests.conftest import listening
 from tests.labelstudio.browser import BROWSER, browsing

@@ -15,7 +15,7 @@ import httpx
 import pytest
 import yaml
 
-from contract.formats.labelstudioconfig import label_config
+from contract.formats.labelstudio.config import label_config
 from contract.tables import Kind
 from goldgate.cli import run
 from serving.access.keys import Scope, add_key

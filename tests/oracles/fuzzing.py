@@ -16,11 +16,15 @@ import pyarrow.parquet as pq
 import yaml
 
 from contract.errors import GoldgateError
-from contract.formats import activitynet, coco, cvat, jsonl, labelstudio, voc, xanylabeling, yolo
+from contract.formats import activitynet, coco, jsonl, voc
 from contract.formats.cocofile import read_coco, read_results
+from contract.formats.cvat import files as cvat
 from contract.formats.jsonstream.columns import Streaming
+from contract.formats.labelstudio import tasks as labelstudio
 from contract.formats.loose import read_csv, read_loose
 from contract.formats.lotview import LotView
+from contract.formats.xanylabeling import images as xanylabeling
+from contract.formats.yolo import files as yolo
 from contract.labelset import LabelSet, merge
 from contract.tables import SCHEMAS, Kind, Task
 from contract.terms import load_terms

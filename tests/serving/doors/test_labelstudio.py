@@ -20,15 +20,15 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from PIL import Image
 
-from contract.formats.labelstudioconfig import label_config
+from contract.formats.labelstudio.config import label_config
 from contract.predictor import Description, Source
 from contract.tables import Kind
 from models.fake import FakePredictor
 from serving.backend import Row
 from serving.config import Door as DoorName
 from serving.config import DoorSettings, Limits, ModelSettings, ServeSettings
-from serving.doors.labelstudio import labelstudio_door
-from serving.doors.labelstudiosettings import LabelStudioHost, LabelStudioSettings
+from serving.doors.labelstudio.door import labelstudio_door
+from serving.doors.labelstudio.settings import LabelStudioHost, LabelStudioSettings
 from serving.front import Front, build_door, build_front
 from serving.http.addresses import UriRules
 from serving.http.problems import MODEL_RAISED, ProblemError

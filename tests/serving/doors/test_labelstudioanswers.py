@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.answers import build_answer, labelled, rejected
-from contract.formats.labelstudioconfig import KEYFRAME, TRANSITIONS
-from contract.formats.labelstudiotags import read_label_config
+from contract.formats.labelstudio.config import KEYFRAME, TRANSITIONS
+from contract.formats.labelstudio.tags import read_label_config
 from contract.tables import TASKS_OF_KIND, Kind, Task
-from serving.doors.labelstudioanswers import Outcome, outcome_of, prediction
+from serving.doors.labelstudio.answers import Outcome, outcome_of, prediction
 from tests.oracles.labelstudiorules import violations
 from tests.oracles.lots import GUIDELINE, labels_of
 

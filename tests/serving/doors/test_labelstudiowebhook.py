@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.errors import StageError, StorageError
-from contract.formats.labelstudioconfig import label_config
+from contract.formats.labelstudio.config import label_config
 from contract.tables import Kind
 from models.fake import FakePredictor
 from serving.config import ModelSettings, ServeSettings
-from serving.doors.labelstudio import labelstudio_door
-from serving.doors.labelstudiosettings import LabelStudioSettings, LotOfProject
+from serving.doors.labelstudio.door import labelstudio_door
+from serving.doors.labelstudio.settings import LabelStudioSettings, LotOfProject
 from serving.inbox import Finished, Place
 from serving.lanes import local_backend
 from tests.conftest import listening

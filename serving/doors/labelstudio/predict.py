@@ -9,13 +9,13 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, Final
 
-from contract.formats.labelstudiotags import LabelInterface, ObjectTag
+from contract.formats.labelstudio.tags import LabelInterface, ObjectTag
 from contract.predictor import Description, Source
 from contract.tables import Kind
 from serving.backend import Backend, Row
-from serving.doors.labelstudioanswers import Outcome, outcome_of, prediction
-from serving.doors.labelstudiotasks import Asked, Content, Contents
-from serving.doors.labelstudioversions import Versions
+from serving.doors.labelstudio.answers import Outcome, outcome_of, prediction
+from serving.doors.labelstudio.tasks import Asked, Content, Contents
+from serving.doors.labelstudio.versions import Versions
 from serving.http.problems import MODEL_RAISED, ProblemError
 
 logger = logging.getLogger(__name__)

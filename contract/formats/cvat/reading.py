@@ -1,4 +1,4 @@
-"""CVAT XML 1.1 as a stream of boxes, tags and tracks; see `contract.formats.cvat` for what means what."""
+"""CVAT XML 1.1 as a stream of boxes, tags and tracks; see `contract.formats.cvat.files` for what means what."""
 
 import math
 import re
@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 import pyarrow as pa
 
 from contract.errors import FormatError
-from contract.formats.cvatlabels import STATE_LABELS
+from contract.formats.cvat.labels import STATE_LABELS
 from contract.formats.lotview import LotView, require_name
 from contract.formats.xmlstream import XmlStream
 from contract.labelset import LabelSet

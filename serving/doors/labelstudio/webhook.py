@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from contract.errors import InputError, StorageError
-from serving.doors.labelstudiosettings import LabelStudioSettings
+from serving.doors.labelstudio.settings import LabelStudioSettings
 from serving.http.problems import ProblemError
 from serving.inbox import Finished, Inbox, Place
 

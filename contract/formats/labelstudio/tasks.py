@@ -19,8 +19,8 @@ import pyarrow as pa
 from contract.errors import FormatError
 from contract.files import write_bytes
 from contract.formats.jsonfile import entries, field, read_json_file
-from contract.formats.labelstudioconfig import label_config
-from contract.formats.labelstudioregions import read_region, region
+from contract.formats.labelstudio.config import label_config
+from contract.formats.labelstudio.regions import read_region, region
 from contract.formats.lotview import LotView
 from contract.instants import instant
 from contract.labelset import LabelSet

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from contract.errors import SourceError
-from serving.doors.labelstudiosettings import LabelStudioHost, LabelStudioSettings
+from serving.doors.labelstudio.settings import LabelStudioHost, LabelStudioSettings
 from serving.http.fetch import UriRules, fetch
 
 _REFRESH_TIMEOUT_S: Final = 10.0

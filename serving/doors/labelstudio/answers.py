@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from contract.errors import SourceError
-from contract.formats.labelstudioconfig import KEYFRAME
-from contract.formats.labelstudioregions import region
-from contract.formats.labelstudiotags import Control, LabelInterface, ObjectTag
+from contract.formats.labelstudio.config import KEYFRAME
+from contract.formats.labelstudio.regions import region
+from contract.formats.labelstudio.tags import Control, LabelInterface, ObjectTag
 from contract.tables import Kind, State, Task
 from models.images import image_size
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from contract.errors import FormatError
 from contract.formats.jsonfile import entries, field, number, number_or_none, whole
-from contract.formats.labelstudioconfig import CONTROLS, KEYFRAME, TRANSITIONS
+from contract.formats.labelstudio.config import CONTROLS, KEYFRAME, TRANSITIONS
 from contract.formats.lotview import require_name
 from contract.guideline import Guideline
 from contract.tables import Kind, Task

@@ -1,7 +1,7 @@
 """Label Studio's labelling interface read back: which controls a model can fill, from which field of a task's data.
 
 Source: labelstud.io, tags Image, Text, Video, RectangleLabels, Choices and TimelineLabels; the attributes `predicted_values`
-and `model_score_threshold` are those of its ML backends. `contract.formats.labelstudioconfig` is the writing side.
+and `model_score_threshold` are those of its ML backends. `contract.formats.labelstudio.config` is the writing side.
 """
 
 import math
@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from contract.errors import FormatError
-from contract.formats.labelstudioconfig import CONTROLS
+from contract.formats.labelstudio.config import CONTROLS
 from contract.formats.xmlstream import read_tree
 from contract.tables import TASKS_OF_KIND, Kind, Task
 

@@ -1,4 +1,4 @@
-"""Labels as CVAT XML 1.1: images with boxes, and videos with tracks; see `contract.formats.cvat` for what means what."""
+"""Labels as CVAT XML 1.1; `contract.formats.cvat.files` says what means what."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contract.errors import FormatError
-from contract.formats.cvatlabels import KEYFRAME, NOT_LABELLED, SHOT, labels_xml
+from contract.formats.cvat.labels import KEYFRAME, NOT_LABELLED, SHOT, labels_xml
 from contract.formats.lotview import LotView, require_name
 from contract.formats.xmlstream import escaped
 from contract.labelset import LabelSet

@@ -8,8 +8,8 @@ from typing import Any, Final
 import pyarrow as pa
 
 from contract.errors import FormatError
-from contract.formats.cvatlabels import KEYFRAME, SHOT, STATE_LABELS
-from contract.formats.cvatread import Attributes, Meta, floats, item_of_video, score_of, weightier, whole
+from contract.formats.cvat.labels import KEYFRAME, SHOT, STATE_LABELS
+from contract.formats.cvat.reading import Attributes, Meta, floats, item_of_video, score_of, weightier, whole
 from contract.formats.lotview import LotView, require_name
 from contract.labelset import LabelSet
 from contract.tables import SCHEMAS, STATES, TASKS_OF_KIND, Kind, State, Task

@@ -33,7 +33,7 @@ from contract.formats.itemfiles import (
 from contract.formats.jsonfile import entries, field, number, number_or_none, read_json_file
 from contract.formats.lotview import LotView, require_name
 from contract.formats.sidecar import read_sidecar, unannotated, write_sidecar
-from contract.formats.xanylabelingvideo import TYPE, read_segments, video_document
+from contract.formats.xanylabeling.video import TYPE, read_segments, video_document
 from contract.labelset import LabelSet
 from contract.tables import SCHEMAS, STATES, TASKS_OF_KIND, Kind, State, Task
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from contract.errors import SourceError
-from contract.formats.labelstudiotags import ObjectTag, value_at
+from contract.formats.labelstudio.tags import ObjectTag, value_at
 from contract.tables import Kind
 from serving.config import Limits
-from serving.doors.labelstudiohosts import TrustedHosts
+from serving.doors.labelstudio.hosts import TrustedHosts
 from serving.http.problems import ProblemError
 
 

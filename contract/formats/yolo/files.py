@@ -30,7 +30,7 @@ from contract.files import write_each
 from contract.formats.itemfiles import ItemFiles, annotated_items, in_lot_order, read_text_lines, require_any, sorted_by_item
 from contract.formats.lotview import LotView, require_name
 from contract.formats.sidecar import read_sidecar, unannotated, write_sidecar
-from contract.formats.yololayout import (
+from contract.formats.yolo.layout import (
     DARKNET_FOLDER,
     DATA,
     IMAGES,
@@ -42,7 +42,7 @@ from contract.formats.yololayout import (
     label_place,
     without_layout,
 )
-from contract.formats.yololines import Line, Parsed, parse_line, pixels_of, shares_of, still_drawn, text_of
+from contract.formats.yolo.lines import Line, Parsed, parse_line, pixels_of, shares_of, still_drawn, text_of
 from contract.labelset import LabelSet, merge
 from contract.tables import SCHEMAS, STATES, Kind, State, Task
 from contract.textcodes import codes_of

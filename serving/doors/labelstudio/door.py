@@ -15,14 +15,14 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from contract.errors import FormatError
-from contract.formats.labelstudiotags import LabelInterface, read_label_config
+from contract.formats.labelstudio.tags import LabelInterface, read_label_config
 from serving.backend import Backend
 from serving.config import Door, ServeSettings
-from serving.doors.labelstudiohosts import TrustedHosts
-from serving.doors.labelstudiopredict import Predictions
-from serving.doors.labelstudiotasks import Asked, Contents
-from serving.doors.labelstudioversions import Versions
-from serving.doors.labelstudiowebhook import receive
+from serving.doors.labelstudio.hosts import TrustedHosts
+from serving.doors.labelstudio.predict import Predictions
+from serving.doors.labelstudio.tasks import Asked, Contents
+from serving.doors.labelstudio.versions import Versions
+from serving.doors.labelstudio.webhook import receive
 from serving.http.problems import MEDIA_TYPE, BodyLimit, Problem, ProblemError
 from serving.inbox import Inbox
 

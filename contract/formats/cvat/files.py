@@ -36,10 +36,10 @@ from typing import IO, BinaryIO, Final, cast
 
 from contract.errors import FormatError
 from contract.files import first_line, sha256_bytes, write_bytes, write_pieces
-from contract.formats.cvatlabels import labels_json
-from contract.formats.cvatread import ImageSection, Meta, Section, read_stream
-from contract.formats.cvatvideo import VideoSection
-from contract.formats.cvatwrite import image_pieces, rows_by_video, video_pieces
+from contract.formats.cvat.labels import labels_json
+from contract.formats.cvat.reading import ImageSection, Meta, Section, read_stream
+from contract.formats.cvat.video import VideoSection
+from contract.formats.cvat.writing import image_pieces, rows_by_video, video_pieces
 from contract.formats.lotview import LotView
 from contract.formats.xmlstream import pieces_of
 from contract.labelset import LabelSet, merge

@@ -1,0 +1,1 @@
+"""X-AnyLabeling's label files of images and videos."""

@@ -1,0 +1,1 @@
+"""YOLO label files, in the layouts of Ultralytics and darknet."""

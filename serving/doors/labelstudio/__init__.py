@@ -1,0 +1,1 @@
+"""The Label Studio door: the protocol of its ML backends."""
