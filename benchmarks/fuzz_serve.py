@@ -69,7 +69,17 @@ def server(folder: Path) -> Iterator[tuple[dict[str, str], "subprocess.Popen[byt
     ports = {door: free_port() for door in DOORS}
     (folder / "serve.yaml").write_text(SETTINGS.format(**ports), encoding="utf-8")
     program = str(Path(sys.executable).with_name("goldgate"))
-    command = [program, "serve", "--address", "local", "--config", str(folder / "serve.yaml"), "--port", str(ports["rest"])]
+    command = [
+        program,
+        "serve",
+        "--no-auth",
+        "--address",
+        "local",
+        "--config",
+        str(folder / "serve.yaml"),
+        "--port",
+        str(ports["rest"]),
+    ]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)

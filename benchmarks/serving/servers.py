@@ -97,7 +97,7 @@ def goldgate(folder: Path, *, image: str, host: str, address: str, optimized: bo
     path.write_text(yaml.safe_dump({"applications": [application]}), encoding="utf-8")
     port = free_port()
     program = str(Path(sys.executable).with_name("goldgate"))
-    command = [program, "serve", "--config", str(path), "--port", str(port), "--address", address]
+    command = [program, "serve", "--config", str(path), "--port", str(port), "--address", address, "--no-auth"]
     url = f"http://127.0.0.1:{port}"
     environment = {OPTIMIZED: "1"} if optimized else {}
     with running(command, environment, url=url, up=f"{url}/readyz", log=folder / f"goldgate-{address}.log") as server:
