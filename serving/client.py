@@ -114,7 +114,7 @@ class RayPredictor:
             raise EndpointError(
                 f"the {self._kind.value} deployment did not answer {count} items in {seconds:.0f} s; send fewer"
             ) from error
-        return cast("pa.Table", answer)
+        return _decoded(f"the {self._kind.value} deployment", answer, self._kind)
 
     def _raised(self, error: Any) -> GoldgateError:
         cause = error.cause

@@ -13,14 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from contract.answers import check_answer
 from contract.predictor import Description, Predictor, Source
 from contract.tables import Kind
 from contract.terms import parse_terms
 from models.registry import build_predictor
 from serving.config import ModelSettings
+from serving.http.wire import encode_answer
 
 # What goes here Serve writes into the replica's own log file; of any other logger it shows warnings alone.
 logger = logging.getLogger("ray.serve")
@@ -72,8 +71,11 @@ class ModelDeployment:
 
     async def predict_many(
         self, items: list[str], uris: list[str], data: list[bytes | None], requests: tuple[str, ...] = ()
-    ) -> pa.Table:
-        """Label items in one call of the model; the arguments are the columns of their sources, lean to pickle.
+    ) -> bytes:
+        """Label items in one call of the model and return the answer as an Arrow stream.
+
+        The arguments are the columns of their sources, lean to pickle; Ray's own way with a table takes fifty times the
+        time that a stream takes to write.
 
         Content travels in `data` only where a caller holds it already; paths are opened here. `requests` are the ids
         of those for whom the call is made.
@@ -87,11 +89,11 @@ class ModelDeployment:
         logger.info("%d items in %.1f ms for %s", len(items), 1000 * (time.monotonic() - started), " ".join(requests) or "-")
         return answer
 
-    async def _label(self, sources: Sequence[Source]) -> pa.Table:
+    async def _label(self, sources: Sequence[Source]) -> bytes:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._run, sources)
 
-    def _run(self, sources: Sequence[Source]) -> pa.Table:
+    def _run(self, sources: Sequence[Source]) -> bytes:
         answered = False
         try:
             answer = check_answer(self._kind, sources, self._predictor.predict(sources))
@@ -99,4 +101,4 @@ class ModelDeployment:
         finally:
             self._failures = 0 if answered else self._failures + 1
         # One chunk a column: equal answers then have equal bytes, wherever they were made.
-        return answer.combine_chunks()
+        return encode_answer(answer.combine_chunks())

@@ -13,12 +13,13 @@ from ray import serve
 from ray.serve import exceptions as serve_errors
 
 from contract.answers import check_answer
-from contract.errors import GoldgateError
+from contract.errors import GoldgateError, LabelsError
 from contract.predictor import Description, Predictor, Source
 from contract.tables import Kind
 from serving.backend import LaneBackend
 from serving.config import ServeSettings
 from serving.http.problems import MODEL_RAISED, REPLICA_DIED, ProblemError
+from serving.http.wire import decode_answer
 from serving.watch.requests import carried
 
 _DESCRIBE_TIMEOUT_S: Final = 10.0
@@ -56,7 +57,7 @@ class HandleLane:
             [source.data for source in sources],
         )
         async with _problems(self._kind):
-            return await self._handle.predict_many.remote(*columns, carried())
+            return decode_answer(await self._handle.predict_many.remote(*columns, carried()), self._kind)
 
     async def ready(self) -> bool:
         """Tell whether the model is loaded: a replica runs only once it has loaded it.
@@ -95,6 +96,8 @@ async def _problems(kind: Kind) -> AsyncIterator[None]:
         yield
     except ray_errors.RayTaskError as error:  # first, for it is an instance of what the model raised, too
         raise _raised(kind, error.cause) from error
+    except LabelsError as error:
+        raise ProblemError(500, f"the {kind.value} model's answer is not this version's; deploy both again") from error
     except asyncio.TimeoutError as error:
         raise ProblemError(504, f"the {kind.value} model does not say which it is", retry_after_s=_RETRY_AFTER_S) from error
     except (ray_errors.RayActorError, ray_errors.WorkerCrashedError) as error:
