@@ -92,7 +92,7 @@ def goldgate(folder: Path, *, image: str, host: str, address: str, optimized: bo
     }
     models["image"]["threads"] = os.cpu_count() or 1
     settings = {"models": models, "labelstudio": {"hosts": [{"url": host}]}, "watch": {"log": "text"}}
-    application = {"name": "goldgate", "import_path": "serving.app:build", "args": settings}
+    application = {"name": "goldgate", "import_path": "goldgate.application:build", "args": settings}
     path = folder / "serve.yaml"
     path.write_text(yaml.safe_dump({"applications": [application]}), encoding="utf-8")
     port = free_port()
