@@ -19,10 +19,10 @@ from goldgate.jobs.carrying_out import Means
 from serving.access.guard import Access
 from serving.app import Application, named_model, with_front_door
 from serving.backend import Backend
-from serving.client import RayPredictor
 from serving.config import ServeSettings
 from serving.front import Front
 from serving.jobs import JobSettings
+from serving.predictors import RayPredictor
 from serving.watch.logs import log_service
 from serving.watch.watching import watching
 

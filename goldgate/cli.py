@@ -112,6 +112,8 @@ def prelabel(  # noqa: PLR0913 - a command's options are its public face
     address: Annotated[str, typer.Option(help="local, ray, or the http address of a server.")] = "local",
     device: DeviceOption = "auto",
     models_file: ModelsFileOption = None,
+    key_file: Annotated[Path | None, typer.Option(help="Holds the key of the server; else GOLDGATE_KEY.")] = None,
+    ca_file: Annotated[Path | None, typer.Option(help="Certificates (PEM) to trust for an https address.")] = None,
     work: WorkOption = WORK,
     json_: JsonOption = False,
 ) -> int:
@@ -120,7 +122,7 @@ def prelabel(  # noqa: PLR0913 - a command's options are its public face
     from goldgate.stages import open_stage
     from goldgate.wiring import Where
 
-    where = Where(address, device, models_file)
+    where = Where(address, device, models_file, key_file, ca_file)
     return prelabel_lot(open_stage(contract, lot, work), model or [], where, as_json=json_)
 
 

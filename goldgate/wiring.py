@@ -18,11 +18,16 @@ _REMOTE_CALLS_IN_FLIGHT: Final = 4
 
 @dataclass(frozen=True)
 class Where:
-    """Where the models of a job run: `address` is local, ray, or an http address; `device` counts for the first two."""
+    """Where the models of a job run: `address` is local, ray, or an http address.
+
+    `device` and `models_file` count for the first two; `key_file` (else GOLDGATE_KEY) and `ca_file` for the last.
+    """
 
     address: str = "local"
     device: str = "auto"
     models_file: Path | None = None
+    key_file: Path | None = None
+    ca_file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ def wire(terms: Terms, names: Mapping[Kind, str], where: Where) -> Iterator[Wire
     elif where.address == "ray":
         wired = _on_ray(terms, names, where)
     elif where.address.startswith(("http://", "https://")):
-        wired = _over_http(names, where.address)
+        wired = _over_http(names, where)
     else:
         raise InputError(f"--address {where.address!r}: write local, ray, or an http address")
     with wired as ready:
@@ -112,12 +117,25 @@ def _on_ray(terms: Terms, names: Mapping[Kind, str], where: Where) -> Iterator[W
 
 
 @contextlib.contextmanager
-def _over_http(kinds: Iterable[Kind], address: str) -> Iterator[Wired]:
-    from serving.client import HttpPredictor
+def _over_http(kinds: Iterable[Kind], where: Where) -> Iterator[Wired]:
+    from serving.predictors import Access, HttpPredictor
 
+    access = Access(_key(where.key_file), where.ca_file)
     with contextlib.ExitStack() as stack:
-        predictors = {kind: stack.enter_context(contextlib.closing(HttpPredictor(address, kind))) for kind in kinds}
+        predictors = {
+            kind: stack.enter_context(contextlib.closing(HttpPredictor(where.address, kind, access=access)))
+            for kind in kinds
+        }
         yield Wired(predictors, _REMOTE_CALLS_IN_FLIGHT)
+
+
+def _key(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: the key cannot be read from it") from error
 
 
 def check_labels(terms: Terms, kind: Kind, predictor: Predictor) -> None:

@@ -21,13 +21,13 @@ from contract.predictor import Predictor
 from contract.tables import Kind
 from models.registry import find_entry, weights_of
 from serving.app import named_model
-from serving.client import RayPredictor
 from serving.cluster import join_ray
 from serving.config import ServeSettings
 from serving.deployment import build_model
 from serving.gather import Lane
 from serving.isolation import Patience
 from serving.lanes import HandleLane, LocalLane, TakingTurns
+from serving.predictors import RayPredictor
 
 logger = logging.getLogger(__name__)
 

@@ -1,10 +1,20 @@
 """`goldgate keys`, and what `goldgate serve` demands of an address that others can reach."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from contract.tables import Kind
+from contract.terms import load_terms
+from models.fake import FakePredictor
+from serving.access.guard import Access
+from serving.access.settings import AccessSettings
+from serving.config import ModelSettings, ServeSettings
+from serving.front import Front, open_front
+from serving.lanes import local_backend
 
 
 def test_keys_are_made_listed_and_revoked(cli: Any, tmp_path: Path) -> None:
@@ -48,3 +58,20 @@ def test_an_address_for_others_wants_keys(cli: Any, tmp_path: Path) -> None:
     assert "there are no keys" in cli.err
     assert cli("serve", "--keys", tmp_path / "absent.json", "--no-auth") == 2
     assert "not both" in cli.err
+
+
+def test_a_job_shows_its_key_to_a_server(cli: Any, raw: Path, tmp_path: Path, listen: Callable[[Any], str]) -> None:
+    guideline = load_terms(cli.contract).guideline
+    settings = ServeSettings(models=dict.fromkeys(Kind, ModelSettings(name="fake")))
+    models = {kind: FakePredictor(kind, guideline=guideline) for kind in Kind}
+    access = Access(AccessSettings(keys_file=tmp_path / "keys.json", cvat_networks=("192.0.2.0/24",)))
+    url = listen(open_front(Front(local_backend(models, settings), settings, access=access)))
+    fakes = ("--model", "detector=fake", "--model", "sentiment=fake", "--address", url)
+    assert cli.on_lot("intake", raw) == 0
+    assert cli.on_lot("prelabel", *fakes) == 1
+    assert "a key is needed" in cli.err
+    assert cli("keys", "add", "job", "--scope", "predict", "--file", tmp_path / "keys.json") == 0
+    (tmp_path / "key").write_text(cli.out, encoding="utf-8")
+    assert cli.on_lot("prelabel", *fakes, "--key-file", tmp_path / "absent") == 2
+    assert cli.on_lot("prelabel", *fakes, "--key-file", tmp_path / "key") == 0
+    assert "0 rejected" in cli.out

@@ -18,9 +18,9 @@ from contract.predictor import Description, Predictor, Source
 from contract.tables import Kind
 from models.fake import FakePredictor
 from serving.app import model_application, with_front_door
-from serving.client import RayPredictor
 from serving.config import Batching, Limits, ModelSettings, ServeSettings
 from serving.isolation import Patience
+from serving.predictors import RayPredictor
 
 
 @dataclass(frozen=True)

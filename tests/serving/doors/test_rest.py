@@ -13,8 +13,8 @@ from PIL import Image
 from contract.predictor import Source
 from contract.tables import Kind
 from models.fake import FakePredictor
-from serving.client import HttpPredictor
 from serving.http.wire import MEDIA_TYPE, encode_answer, encode_sources
+from serving.predictors import HttpPredictor
 
 pytestmark = pytest.mark.e2e
 

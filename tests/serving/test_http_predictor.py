@@ -14,10 +14,10 @@ from contract.errors import EndpointError, InputError
 from contract.predictor import Predictor, Source
 from contract.tables import Kind
 from models.fake import FakePredictor
-from serving.client import HttpPredictor
 from serving.http.problems import REPLICA_DIED
 from serving.http.wire import decode_sources, encode_answer
 from serving.isolation import Patience
+from serving.predictors import HttpPredictor
 
 QUICK = Patience(attempts=2, first_pause_s=0.01, longest_pause_s=0.01, unavailable_s=0.05)
 

@@ -14,9 +14,9 @@ from contract.errors import EndpointError
 from contract.predictor import Predictor, Source
 from contract.tables import Kind, State
 from models.fake import FakePredictor
-from serving.client import HttpPredictor, RayPredictor
 from serving.http.wire import encode_answer
 from serving.isolation import Patience
+from serving.predictors import HttpPredictor, RayPredictor
 
 pytestmark = pytest.mark.e2e
 

@@ -3,24 +3,26 @@
 import concurrent.futures
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
 
 import httpx
 import pyarrow as pa
-from pydantic import ValidationError
 from ray import exceptions as ray_errors
 from ray import serve
 from ray.serve import exceptions as serve_errors
 
 from contract.answers import build_answer, check_answer, rejected
-from contract.errors import EndpointError, GoldgateError, InputError, LabelsError, SourceError
+from contract.errors import EndpointError, GoldgateError, LabelsError, SourceError
 from contract.predictor import Description, Source
 from contract.tables import Kind
 from models.content import read_content
+from serving.client.errors import RefusedError, UnreachableError
+from serving.client.shells import Client
 from serving.config import MIB
 from serving.http.problems import REPLICA_DIED
-from serving.http.wire import MEDIA_TYPE, decode_answer, encode_sources
+from serving.http.wire import decode_answer
 from serving.isolation import Isolation, Patience, ReplicaDiedError, UnavailableError
 
 logger = logging.getLogger(__name__)
@@ -114,13 +116,26 @@ class RayPredictor:
             raise EndpointError(
                 f"the {self._kind.value} deployment did not answer {count} items in {seconds:.0f} s; send fewer"
             ) from error
-        return _decoded(f"the {self._kind.value} deployment", answer, self._kind)
+        try:
+            return decode_answer(answer, self._kind)
+        except LabelsError as error:
+            told = f"the {self._kind.value} deployment: {error}"
+            raise EndpointError(f"{told}; check that client and server are of one version") from error
 
     def _raised(self, error: Any) -> GoldgateError:
         cause = error.cause
         if isinstance(cause, GoldgateError):
             return cause
         return EndpointError(f"the {self._kind.value} model raised {type(cause).__name__}: {' '.join(str(cause).split())}")
+
+
+@dataclass(frozen=True)
+class Access:
+    """How to reach a server: the key to show (else GOLDGATE_KEY's), certificates to trust, seconds that a call may take."""
+
+    key: str | None = None
+    ca_file: Path | None = None
+    timeout_s: float = 600.0
 
 
 class HttpPredictor:
@@ -133,7 +148,7 @@ class HttpPredictor:
         base_url: of the service, for example http://gpu1:8000.
         kind: what to label there.
         patience: how long to try.
-        timeout_s: bound of one HTTP call.
+        access: the key to show, the certificates to trust, and the bound of one call.
         max_call_bytes: content of one call; keep it under the server's max_body_bytes.
         max_call_items: items of one call; keep it under the server's max_job_items.
 
@@ -147,18 +162,16 @@ class HttpPredictor:
         kind: Kind,
         *,
         patience: Patience | None = None,
-        timeout_s: float = 600.0,
+        access: Access | None = None,
         max_call_bytes: int = 48 * MIB,
         max_call_items: int = 256,
     ) -> None:
-        parts = urlsplit(base_url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise InputError(f"{base_url}: not an http or https address, for example http://127.0.0.1:8000")
-        self._url = base_url.rstrip("/")
+        access = access or Access()
+        self._client = Client(base_url, key=access.key, ca_file=access.ca_file, timeout_s=access.timeout_s)
+        self._url = self._client.url
         self._kind = kind
         self._max_call_bytes = max_call_bytes
         self._max_call_items = max_call_items
-        self._client = httpx.Client(timeout=httpx.Timeout(timeout_s, connect=min(10.0, timeout_s)))
         self._isolation = Isolation(kind, self._call, patience=patience or Patience())
 
     def close(self) -> None:
@@ -172,17 +185,9 @@ class HttpPredictor:
             EndpointError: it did not answer, or has none.
         """
         try:
-            response = self._client.get(f"{self._url}/v1/models")
-        except httpx.TransportError as error:
-            raise EndpointError(f"{self._url} cannot be reached ({error}); see that the service runs there") from error
-        if response.status_code != httpx.codes.OK:
-            raise EndpointError(f"{self._url}: {_sentence(response)}")
-        try:
-            models = [Description.model_validate(model) for model in response.json()["models"]]
-        except (ValueError, KeyError, TypeError, ValidationError) as error:
-            raise EndpointError(
-                f"{self._url}: GET /v1/models is not that of a goldgate service; check the address"
-            ) from error
+            models = self._client.models()
+        except UnreachableError as error:
+            raise EndpointError(f"{error}; see that the service runs there") from error
         for model in models:
             if model.kind is self._kind:
                 return model
@@ -230,21 +235,19 @@ class HttpPredictor:
             yield part
 
     def _call(self, sources: Sequence[Source]) -> pa.Table:
-        url = f"{self._url}/v1/predict/{self._kind.value}"
         try:
-            response = self._client.post(url, content=encode_sources(sources), headers={"content-type": MEDIA_TYPE})
-        except httpx.TransportError as error:
-            raise UnavailableError(f"{self._url} cannot be reached ({type(error).__name__})") from error
-        if response.status_code == httpx.codes.OK:
-            return _decoded(self._url, response.content, self._kind)
-        if response.status_code == httpx.codes.REQUEST_ENTITY_TOO_LARGE and len(sources) == 1:
-            reason = f"its {len(sources[0].data or b'')} bytes are more than the server takes in one call"
-            return build_answer(self._kind, [rejected(sources[0].item, self._kind, reason)])
-        if _problem(response).get("type") == REPLICA_DIED:
-            raise ReplicaDiedError(_sentence(response))
-        if response.status_code in _BUSY_STATUSES:
-            raise UnavailableError(f"{self._url}: {_sentence(response)}")
-        raise EndpointError(f"{self._url}: {_sentence(response)}")
+            return self._client.label_chunk(self._kind, sources)
+        except UnreachableError as error:
+            raise UnavailableError(str(error)) from error
+        except RefusedError as error:
+            if error.status == httpx.codes.REQUEST_ENTITY_TOO_LARGE and len(sources) == 1:
+                reason = f"its {len(sources[0].data or b'')} bytes are more than the server takes in one call"
+                return build_answer(self._kind, [rejected(sources[0].item, self._kind, reason)])
+            if error.kind == REPLICA_DIED:
+                raise ReplicaDiedError(str(error)) from error
+            if error.status in _BUSY_STATUSES:
+                raise UnavailableError(str(error)) from error
+            raise
 
 
 def _with_content(source: Source) -> "Source | dict[str, Any]":
@@ -253,23 +256,3 @@ def _with_content(source: Source) -> "Source | dict[str, Any]":
         return Source(item=source.item, kind=source.kind, uri="", data=read_content(source))
     except SourceError as error:
         return rejected(source.item, source.kind, str(error))
-
-
-def _decoded(url: str, data: bytes, kind: Kind) -> pa.Table:
-    try:
-        return decode_answer(data, kind)
-    except LabelsError as error:
-        raise EndpointError(f"{url}: {error}; check that client and server are of one version") from error
-
-
-def _problem(response: httpx.Response) -> dict[str, Any]:
-    try:
-        document = response.json()
-    except ValueError:
-        return {}
-    return document if isinstance(document, dict) else {}
-
-
-def _sentence(response: httpx.Response) -> str:
-    detail = _problem(response).get("detail")
-    return f"{detail} (HTTP {response.status_code})" if detail else f"answered HTTP {response.status_code}"
