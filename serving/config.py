@@ -81,6 +81,8 @@ class Limits(Settings):
     max_chunk_items_waiting: Positive = 8192
     """Items of jobs' chunks that may wait for one model."""
     call_timeout_s: Seconds = 600.0
+    stream_heartbeat_s: Seconds = 10.0
+    """How often a streamed answer says that an item is still worked on."""
     drain_s: Seconds = 30.0
     """How long answers under way may take when the service stops."""
 

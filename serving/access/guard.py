@@ -23,7 +23,7 @@ from serving.access.scopes import scope_of
 from serving.access.settings import AccessSettings
 from serving.config import Door
 from serving.doors.xanylabeling import refuse as refuse_for_xanylabeling
-from serving.http.problems import ProblemError
+from serving.http.problems import ProblemError, is_lines
 from serving.watch.requests import name_caller
 
 _RETRY_AFTER_S: Final = 1
@@ -127,7 +127,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         door, path = self._place(scope)
-        receive = _in_time(receive, self._access.settings)
+        receive = _in_time(receive, self._access.settings, by_piece=is_lines(scope))
         with ExitStack() as held:
             try:
                 key = self._access.admit(door, path, scope)
@@ -162,8 +162,11 @@ async def _refuse(problem: ProblemError, door: Door, scope: Scope, receive: Rece
     await response(scope, receive, send)
 
 
-def _in_time(receive: Receive, settings: AccessSettings) -> Receive:
-    """Return `receive` that gives a body up when it comes more slowly than `settings` say."""
+def _in_time(receive: Receive, settings: AccessSettings, *, by_piece: bool) -> Receive:
+    """Return `receive` that gives a body up when it comes more slowly than `settings` say.
+
+    A body that is answered while it comes (`by_piece`) waits for the answers, too: there each piece alone has to be in time.
+    """
     started = time.monotonic()
     taken = 0
     complete = False
@@ -172,7 +175,8 @@ def _in_time(receive: Receive, settings: AccessSettings) -> Receive:
         nonlocal taken, complete
         if complete:
             return await receive()  # now it tells only when the caller goes away
-        end = started + settings.body_grace_s + taken / settings.body_bytes_per_s
+        begun = time.monotonic() if by_piece else started + taken / settings.body_bytes_per_s
+        end = begun + settings.body_grace_s
         try:
             message = await asyncio.wait_for(receive(), max(0.0, end - time.monotonic()))
         except asyncio.TimeoutError as error:

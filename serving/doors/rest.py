@@ -1,7 +1,7 @@
 """The REST door: FastAPI over a `serving.backend.Backend`. OpenAPI 3.1 stands at /openapi.json."""
 
 import importlib.metadata
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from contract.tables import Kind
 from serving.backend import Backend
 from serving.config import Limits, ServeSettings
 from serving.doors.jobs import add_jobs
+from serving.doors.streaming import Streams, wants_lines
 from serving.http.documents import (
     EXAMPLES,
     DetectAnswer,
@@ -29,7 +30,7 @@ from serving.http.documents import (
     video_request,
 )
 from serving.http.paths import allowed_path
-from serving.http.problems import BodyLimit, ProblemError, install
+from serving.http.problems import BodyLimit, ProblemError, install, is_lines
 from serving.http.uploads import (
     check_count,
     image_sources,
@@ -40,8 +41,11 @@ from serving.http.uploads import (
 from serving.http.wire import MEDIA_TYPE, decode_sources, encode_answer
 from serving.jobs import JobBoard
 
+Read = Callable[[Request, ServeSettings], Awaitable[list[Source]]]
+
 _REFUSALS = (400, 404, 413, 415, 422, 500, 503, 504)
 _OF_FETCHING = (403, 502)
+_STREAMS = frozenset({"/v1/detect", "/v1/sentiment", "/v1/video"})
 
 
 def rest_door(
@@ -66,7 +70,7 @@ def rest_door(
     install(api)
     limits = settings.limits
     sizes = {"": limits.max_body_bytes, "/v1/video": limits.max_video_bytes, "/v1/jobs": settings.jobs.max_body_bytes}
-    api.add_middleware(BodyLimit, limits=sizes, apart=apart)
+    api.add_middleware(BodyLimit, limits=sizes, apart=apart, streams=_STREAMS)
     _add_health(api, backend)
     _add_labelling(api, backend, settings)
     _add_chunks(api, backend, settings)
@@ -92,9 +96,16 @@ def _add_health(api: FastAPI, backend: Backend) -> None:
 
 
 def _add_labelling(api: FastAPI, backend: Backend, settings: ServeSettings) -> None:
-    limits = settings.limits
+    streams = Streams(backend, settings)
 
-    async def answer(kind: Kind, sources: Sequence[Source]) -> Response:
+    async def answer(
+        request: Request, kind: Kind, read: Callable[[Request, ServeSettings], Awaitable[list[Source]]]
+    ) -> Response:
+        if is_lines(request.scope):
+            return await streams.of_lines(kind)
+        sources = await read(request, settings)
+        if wants_lines(request):
+            return await streams.of_sources(kind, sources)
         model, rows = await backend.label(kind, sources)
         return JSONResponse(answer_document(kind, model, rows))
 
@@ -106,7 +117,7 @@ def _add_labelling(api: FastAPI, backend: Backend, settings: ServeSettings) -> N
         summary="Boxes on one image or several",
     )
     async def detect(request: Request) -> Response:
-        return await answer(Kind.IMAGE, await image_sources(request, settings))
+        return await answer(request, Kind.IMAGE, image_sources)
 
     @api.post(
         "/v1/sentiment",
@@ -116,7 +127,7 @@ def _add_labelling(api: FastAPI, backend: Backend, settings: ServeSettings) -> N
         summary="Sentiment of one text or several",
     )
     async def sentiment(request: Request) -> Response:
-        return await answer(Kind.TEXT, await text_sources(request, limits))
+        return await answer(request, Kind.TEXT, text_sources)
 
     @api.post(
         "/v1/video",
@@ -126,7 +137,7 @@ def _add_labelling(api: FastAPI, backend: Backend, settings: ServeSettings) -> N
         summary="Shots, keyframes and events of a video",
     )
     async def video(request: Request) -> Response:
-        return await answer(Kind.VIDEO, await video_sources(request, settings))
+        return await answer(request, Kind.VIDEO, video_sources)
 
 
 def _add_chunks(api: FastAPI, backend: Backend, settings: ServeSettings) -> None:

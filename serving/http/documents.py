@@ -1,5 +1,6 @@
 """What callers get back, and the pages of it: response types and the examples of the OpenAPI document."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -7,6 +8,7 @@ from pydantic import BaseModel
 
 from contract.predictor import Description
 from contract.tables import TASKS_OF_KIND, Kind
+from serving.http.lines import MEDIA_TYPE as LINES_MEDIA_TYPE
 from serving.http.problems import MEDIA_TYPE as PROBLEM_MEDIA_TYPE
 from serving.http.problems import Problem
 from serving.http.uploads import DetectBody, SentimentBody, VideoBody
@@ -131,10 +133,11 @@ class Health(BaseModel):
 
 def answer_document(kind: Kind, model: Description, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return rows of `contract.answers` as the JSON document of a call; a `reason` only where there is one."""
-    return {"model": {"name": model.name, "version": model.version}, "results": [_result(kind, row) for row in rows]}
+    return {"model": {"name": model.name, "version": model.version}, "results": [result_document(kind, row) for row in rows]}
 
 
-def _result(kind: Kind, row: Mapping[str, Any]) -> dict[str, Any]:
+def result_document(kind: Kind, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of `contract.answers` as JSON has it."""
     result: dict[str, Any] = {"item": row["item"], "state": row["state"]}
     if row["reason"] is not None:
         result["reason"] = row["reason"]
@@ -170,6 +173,11 @@ def _json_body(body: type[BaseModel], examples: Mapping[str, Any]) -> dict[str, 
     return {"schema": body.model_json_schema(), "examples": {name: {"value": value} for name, value in examples.items()}}
 
 
+def _lines_body(*lines: Mapping[str, Any]) -> dict[str, Any]:
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    return {LINES_MEDIA_TYPE: {"schema": {"contentMediaType": LINES_MEDIA_TYPE}, "example": text}}
+
+
 def _request(content: Mapping[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": dict(content)}}
 
@@ -185,19 +193,22 @@ def detect_request() -> dict[str, Any]:
     # A body's own definitions would be references into the document, so the one there is stands in its place.
     properties = schema["schema"]["properties"]["images"]
     properties["items"] = schema["schema"].pop("$defs")["EncodedImage"]
-    return _request({"multipart/form-data": _MULTIPART, "application/json": schema})
+    lines = _lines_body({"item": "a", "data": _IMAGE}, {"data": _IMAGE})
+    return _request({"multipart/form-data": _MULTIPART, "application/json": schema, **lines})
 
 
 def sentiment_request() -> dict[str, Any]:
     """Return the request body of /v1/sentiment for OpenAPI."""
     examples = {"one": {"text": "The battery lasts for days."}, "several": {"texts": ["很好用", "Broke after a week."]}}
-    return _request({"application/json": _json_body(SentimentBody, examples)})
+    lines = _lines_body({"item": "r1", "text": "很好用"}, {"text": "Broke after a week."})
+    return _request({"application/json": _json_body(SentimentBody, examples), **lines})
 
 
 def video_request() -> dict[str, Any]:
     """Return the request body of /v1/video for OpenAPI."""
     examples = {"path": {"path": "/data/videos/street.mp4"}}
-    return _request({"multipart/form-data": _MULTIPART, "application/json": _json_body(VideoBody, examples)})
+    lines = _lines_body({"path": "/data/videos/street.mp4"})
+    return _request({"multipart/form-data": _MULTIPART, "application/json": _json_body(VideoBody, examples), **lines})
 
 
 def predict_request() -> dict[str, Any]:
@@ -259,4 +270,8 @@ def responses(statuses: Sequence[int], example: Mapping[str, Any] | None = None)
     documented: dict[int | str, dict[str, Any]] = dict.fromkeys(statuses, problem)
     if example is not None:
         documented[200] = {"content": {"application/json": {"example": dict(example)}}}
+        if "results" in example:
+            lines = "".join(json.dumps({"line": n, **row}) + "\n" for n, row in enumerate(example["results"], 1))
+            # OpenAPI 3.1 has no schema for a sequence of documents.
+            documented[200]["content"][LINES_MEDIA_TYPE] = {"example": lines}
     return documented

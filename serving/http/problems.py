@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.http.lines import MEDIA_TYPE as LINES_MEDIA_TYPE
 from serving.watch.requests import REQUEST_ID
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -94,6 +95,12 @@ def install(api: FastAPI) -> None:
     api.add_exception_handler(Exception, _on_problem)
 
 
+def is_lines(scope: Scope) -> bool:
+    """Tell whether the body of a request is newline-delimited JSON, which some calls read line by line."""
+    media: bytes = dict(scope["headers"]).get(b"content-type", b"")
+    return media.partition(b";")[0].strip().lower() == LINES_MEDIA_TYPE.encode()
+
+
 class BodyLimit:
     """ASGI middleware that refuses a body as soon as it is known to be too large, before it is held in memory.
 
@@ -101,12 +108,16 @@ class BodyLimit:
         app: what it guards.
         limits: most bytes by path; the path "" holds for all others.
         apart: beginnings of paths that lead to other doors, which limit their bodies themselves.
+        streams: paths at which a body of lines is read as it comes, with a limit of each line instead.
     """
 
-    def __init__(self, app: ASGIApp, limits: dict[str, int], apart: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, app: ASGIApp, limits: dict[str, int], apart: tuple[str, ...] = (), streams: frozenset[str] = frozenset()
+    ) -> None:
         self._app = app
         self._limits = limits
         self._apart = apart
+        self._streams = streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on with its body counted."""
@@ -115,7 +126,7 @@ class BodyLimit:
             return
         # Behind a route prefix the path is the whole one (ASGI), so the end of it decides.
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        if path.startswith(self._apart):
+        if path.startswith(self._apart) or (path in self._streams and is_lines(scope)):
             await self._app(scope, receive, send)
             return
         limit = self._limits.get(path, self._limits[""])

@@ -36,7 +36,9 @@ def one_of(types: Mapping[str, str]) -> dict[str, Any]:
     return {"oneOf": [{"properties": {name: {"type": kind}}, "required": [name]} for name, kind in types.items()]}
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """What every JSON body is held to."""
+
     model_config = ConfigDict(extra="forbid")
 
     @model_validator(mode="before")
@@ -47,7 +49,7 @@ class _Body(BaseModel):
         return document
 
 
-class EncodedImage(_Body):
+class EncodedImage(Body):
     """One image: its encoded file in base64, or where it is fetched from; and a word to know it by."""
 
     model_config = ConfigDict(json_schema_extra=one_of({"data": "string", "uri": "string"}))
@@ -63,13 +65,13 @@ class EncodedImage(_Body):
         return self
 
 
-class DetectBody(_Body):
+class DetectBody(Body):
     """One image or several."""
 
     images: Annotated[list[EncodedImage], Field(min_length=1)]
 
 
-class SentimentBody(_Body):
+class SentimentBody(Body):
     """One text, or several; one of the two."""
 
     model_config = ConfigDict(json_schema_extra=one_of({"text": "string", "texts": "array"}))
@@ -84,7 +86,7 @@ class SentimentBody(_Body):
         return self
 
 
-class VideoBody(_Body):
+class VideoBody(Body):
     """A video by its path on the server, under one of the folders that the service allows, or by its address."""
 
     model_config = ConfigDict(json_schema_extra=one_of({"path": "string", "uri": "string"}))
@@ -99,7 +101,7 @@ class VideoBody(_Body):
         return self
 
 
-AnyBody = TypeVar("AnyBody", bound=_Body)
+AnyBody = TypeVar("AnyBody", bound=Body)
 
 
 def media_type(request: Request) -> str:
@@ -149,11 +151,16 @@ async def image_sources(request: Request, settings: ServeSettings) -> list[Sourc
         return await read_files(request, Kind.IMAGE, limits)
     body = await read_json(request, DetectBody)
     check_count(len(body.images), limits.max_items)
-    fetched = _Fetched(settings, limits.max_body_bytes)
-    return await asyncio.gather(*(_image(index, image, fetched) for index, image in enumerate(body.images)))
+    fetched = Fetched(settings, limits.max_body_bytes)
+    return await asyncio.gather(*(image_source(index, image, fetched) for index, image in enumerate(body.images)))
 
 
-async def _image(index: int, image: EncodedImage, fetched: "_Fetched") -> Source:
+async def image_source(index: int, image: EncodedImage, fetched: "Fetched") -> Source:
+    """Return the image `index` of a call.
+
+    Raises:
+        ProblemError: it is not base64, or its address cannot be fetched.
+    """
     item = image.item or str(index)
     if image.uri is not None:
         return await fetched.source(item, Kind.IMAGE, image.uri)
@@ -164,7 +171,7 @@ async def _image(index: int, image: EncodedImage, fetched: "_Fetched") -> Source
     return Source(item=item, kind=Kind.IMAGE, uri="", data=data)
 
 
-class _Fetched:
+class Fetched:
     """What one call has fetched: a few at a time, and together no more than a body may hold."""
 
     def __init__(self, settings: ServeSettings, limit: int) -> None:
@@ -192,7 +199,7 @@ def _file_source(item: str, kind: Kind, path: str, folders: Sequence[Path]) -> S
     return Source(item=item, kind=kind, uri=str(resolved))
 
 
-async def text_sources(request: Request, limits: Limits) -> list[Source]:
+async def text_sources(request: Request, settings: ServeSettings) -> list[Source]:
     """Return the texts of a call.
 
     Raises:
@@ -200,7 +207,7 @@ async def text_sources(request: Request, limits: Limits) -> list[Source]:
     """
     body = await read_json(request, SentimentBody)
     texts = body.texts if body.text is None else [body.text]
-    check_count(len(texts or []), limits.max_items)
+    check_count(len(texts or []), settings.limits.max_items)
     # Lone surrogates are valid JSON and invalid UTF-8; the model sees the replacement, as a text decoder would.
     contents = [text.encode("utf-8", errors="replace") for text in texts or []]
     return [Source(item=str(index), kind=Kind.TEXT, uri="", data=data) for index, data in enumerate(contents)]
@@ -215,13 +222,21 @@ async def video_sources(request: Request, settings: ServeSettings) -> list[Sourc
     limits = settings.limits
     if media_type(request) == "multipart/form-data":
         return await read_files(request, Kind.VIDEO, limits)
-    body = await read_json(request, VideoBody)
+    return [await video_source(await read_json(request, VideoBody), settings)]
+
+
+async def video_source(body: VideoBody, settings: ServeSettings) -> Source:
+    """Return the video that `body` names.
+
+    Raises:
+        ProblemError: the path or the address is not allowed.
+    """
     if body.uri is not None:
         name = PurePosixPath(unquote(body.uri.partition("?")[0].partition("#")[0])).name
         item = "0" if body.uri[:5].lower() == "data:" else name or "0"
-        return [await _Fetched(settings, limits.max_video_bytes).source(item, Kind.VIDEO, body.uri)]
+        return await Fetched(settings, settings.limits.max_video_bytes).source(item, Kind.VIDEO, body.uri)
     path = body.path or ""
-    return [_file_source(Path(path).name, Kind.VIDEO, path, settings.allowed_folders)]
+    return _file_source(Path(path).name, Kind.VIDEO, path, settings.allowed_folders)
 
 
 def check_count(count: int, most: int) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from contract.predictor import Source
 from contract.tables import Kind
+from serving.http.lines import MEDIA_TYPE as LINES
 from serving.http.wire import MEDIA_TYPE, encode_sources
 from tests.oracles.fuzzing import PIECES
 
@@ -48,6 +49,19 @@ def arrow_stream(dice: random.Random) -> bytes:
 def _arrow(_: schemathesis.SerializationContext, value: Any) -> Any:
     """Whatever value was drawn says, by its digits, which stream is sent."""
     return value if isinstance(value, bytes) else arrow_stream(random.Random(repr(value)))  # noqa: S311
+
+
+def json_lines(dice: random.Random) -> bytes:
+    """Return a body of lines, some of them items and some of them not."""
+    lines = (b'{"text": "fine"}', b'{"data": "AAAA"}', b'{"path": "/etc/passwd"}', b'{"uri": "http://127.0.0.1/a"}')
+    lines += (b"", b"{", b"[]", b"null", b"\xff", b'{"text": "\\ud800"}', b'{"item": 1}', b"\r")
+    return b"\n".join(dice.choice(lines) for _ in range(dice.randrange(6)))
+
+
+@schemathesis.serializer(LINES)
+def _lines(_: schemathesis.SerializationContext, value: Any) -> Any:
+    """Whatever value was drawn says, by its digits, which lines are sent."""
+    return value if isinstance(value, bytes) else json_lines(random.Random(repr(value)))  # noqa: S311
 
 
 _SCHEMES: Final = st.sampled_from(("http", "https", "s3", "HTTP"))
