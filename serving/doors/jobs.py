@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Annotated, Final
 
-from fastapi import FastAPI, Header, Query, Request
+from fastapi import FastAPI, Header, Path, Query, Request
 from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
 
 from contract.errors import InputError, StageError, StorageError
@@ -27,6 +27,7 @@ from serving.jobs import (
     ResultFormat,
 )
 
+JobId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 Kept = Callable[[], JobBoard]
 
 _RETRY_AFTER_S: Final = 30
@@ -89,20 +90,20 @@ def _add_orders(api: FastAPI, kept: Kept, settings: ServeSettings) -> None:
     @api.post(
         "/v1/jobs/{job}/cancel",
         response_model=JobStatus,
-        responses=responses((404, 409)) | {200: JOB},
+        responses=responses((404, 409, 422)) | {200: JOB},
         summary="Stop a job after the chunks under way; what is finished stays, and the same order goes on from there",
     )
-    async def cancel(job: str) -> JobStatus:
+    async def cancel(job: JobId) -> JobStatus:
         with _problems():
             return await asyncio.to_thread(kept().cancel, job)
 
     @api.delete(
         "/v1/jobs/{job}",
         response_model=JobStatus,
-        responses=responses((404, 409)) | {200: JOB},
+        responses=responses((404, 409, 422)) | {200: JOB},
         summary="The same as cancel",
     )
-    async def delete(job: str) -> JobStatus:
+    async def delete(job: JobId) -> JobStatus:
         with _problems():
             return await asyncio.to_thread(kept().cancel, job)
 
@@ -112,18 +113,21 @@ def _add_following(api: FastAPI, kept: Kept, settings: ServeSettings) -> None:
     async def list_jobs() -> JobList:
         return JobList(jobs=kept().jobs())
 
-    @api.get("/v1/jobs/{job}", response_model=JobStatus, responses=responses([404]) | {200: JOB}, summary="How far a job is")
-    async def status(job: str) -> JobStatus:
+    @api.get(
+        "/v1/jobs/{job}", response_model=JobStatus, responses=responses((404, 422)) | {200: JOB}, summary="How far a job is"
+    )
+    async def status(job: JobId) -> JobStatus:
         with _problems():
             return kept().status(job)
 
     @api.get(
         "/v1/jobs/{job}/events",
         response_class=Response,
-        responses=responses([404]) | {200: {"content": {MEDIA_TYPE: {}}, "description": "Events progress, and at last end"}},
+        responses=responses((404, 422))
+        | {200: {"content": {MEDIA_TYPE: {}}, "description": "Events progress, and at last end"}},
         summary="Server-sent events: the status as it changes, until the job is over",
     )
-    async def events(job: str, last_event_id: Annotated[str | None, Header()] = None) -> Response:
+    async def events(job: JobId, last_event_id: Annotated[str | None, Header()] = None) -> Response:
         jobs = kept()
         with _problems():
             jobs.status(job)
@@ -139,7 +143,7 @@ def _add_results(api: FastAPI, kept: Kept) -> None:
         summary="The labels of a task, as a file: the flat table, COCO, or JSON Lines",
     )
     async def results(
-        job: str, task: Task, format_: Annotated[ResultFormat, Query(alias="format")] = ResultFormat.PARQUET
+        job: JobId, task: Task, format_: Annotated[ResultFormat, Query(alias="format")] = ResultFormat.PARQUET
     ) -> Response:
         with _problems():
             path = await asyncio.to_thread(kept().results, job, task, format_)
@@ -152,7 +156,7 @@ def _add_results(api: FastAPI, kept: Kept) -> None:
         summary="Entries without labels, with reasons: turned down at intake, or by a model",
     )
     async def rejects(
-        job: str, offset: Annotated[int, Query(ge=0)] = 0, limit: Annotated[int, Query(ge=1, le=10_000)] = 1000
+        job: JobId, offset: Annotated[int, Query(ge=0)] = 0, limit: Annotated[int, Query(ge=1, le=10_000)] = 1000
     ) -> RejectedPage:
         with _problems():
             return await asyncio.to_thread(lambda: kept().rejected(job, offset=offset, limit=limit))

@@ -175,7 +175,7 @@ def _json_body(body: type[BaseModel], examples: Mapping[str, Any]) -> dict[str, 
 
 def _lines_body(*lines: Mapping[str, Any]) -> dict[str, Any]:
     text = "".join(json.dumps(line) + "\n" for line in lines)
-    return {LINES_MEDIA_TYPE: {"schema": {"contentMediaType": LINES_MEDIA_TYPE}, "example": text}}
+    return {LINES_MEDIA_TYPE: {"example": text}}
 
 
 def _request(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -53,8 +53,20 @@ def _arrow(_: schemathesis.SerializationContext, value: Any) -> Any:
 
 def json_lines(dice: random.Random) -> bytes:
     """Return a body of lines, some of them items and some of them not."""
-    lines = (b'{"text": "fine"}', b'{"data": "AAAA"}', b'{"path": "/etc/passwd"}', b'{"uri": "http://127.0.0.1/a"}')
-    lines += (b"", b"{", b"[]", b"null", b"\xff", b'{"text": "\\ud800"}', b'{"item": 1}', b"\r")
+    lines = (
+        b'{"text": "fine"}',
+        b'{"data": "AAAA"}',
+        b'{"path": "/etc/passwd"}',
+        b'{"uri": "http://127.0.0.1/a"}',
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"\xff",
+        b'{"text": "\\ud800"}',
+        b'{"item": 1}',
+        b"\r",
+    )
     return b"\n".join(dice.choice(lines) for _ in range(dice.randrange(6)))
 
 

@@ -189,7 +189,8 @@ def test_file_names_cannot_leave_their_folder(client: httpx.Client, document: di
 
 def test_a_service_without_a_work_folder_has_no_jobs(raw: Path, listen: Listen) -> None:
     url = listen(service(None, raw))
-    for method, path in (("POST", ""), ("GET", ""), ("GET", "/x"), ("GET", "/x/events"), ("DELETE", "/x")):
+    job = f"/{'0' * 32}"
+    for method, path in (("POST", ""), ("GET", ""), ("GET", job), ("GET", f"{job}/events"), ("DELETE", job)):
         check_problem(httpx.request(method, f"{url}/v1/jobs{path}"), 404, "keeps no jobs")
 
 

@@ -134,7 +134,7 @@ def plainly(body: bytes) -> list[tuple[int, str, str]]:
         if not line.strip():
             continue
         try:
-            document = json.loads(line) if len(line) <= LONGEST else None
+            document: Any = json.loads(line) if len(line) <= LONGEST else None
         except ValueError:
             document = None
         good = isinstance(document, dict) and isinstance(document.get("text"), str) and document.keys() <= {"text", "item"}
