@@ -22,6 +22,7 @@ from serving.backend import Backend
 from serving.config import ServeSettings
 from serving.front import Front
 from serving.jobs import JobSettings
+from serving.listen import settled
 from serving.predictors import RayPredictor
 from serving.watch.logs import log_service
 from serving.watch.watching import watching
@@ -43,6 +44,7 @@ def make_front(backend: Backend, settings: ServeSettings, application: str) -> F
     open_until_exit = contextlib.ExitStack()
     atexit.register(open_until_exit.close)
     watch = open_until_exit.enter_context(watching(settings.watch))
+    open_until_exit.enter_context(settled())
     access = Access(settings.access)
     if settings.work is None:
         return Front(backend, settings, watch=watch, access=access)

@@ -6,6 +6,7 @@ single doors, TLS, draining at the end, and a change of models while it runs are
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import queue
@@ -143,12 +144,27 @@ def serve_forever(
     Raises:
         GoldgateError: what kept the doors from opening.
     """
-    with _signals() as signals, open_doors(models, address, make_front) as doors:
+    with _signals() as signals, settled(), open_doors(models, address, make_front) as doors:
         logger.info("serving %s on port %d", ", ".join(kind.value for kind in models.settings.models), doors.ports[0])
         while (number := signals.get()) == signal.SIGHUP:
             if reload is not None:
                 _reload(doors, reload)
         logger.info("draining on %s", signal.Signals(number).name)
+
+
+@contextlib.contextmanager
+def settled() -> Iterator[None]:
+    """Take what stands in memory by now out of the garbage collector's rounds, until the end.
+
+    The libraries of the models are half a million objects that stay; a full round through them halts every request, and
+    /healthz with them, for half a second.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()  # some libraries complain at the end of what was never collected
 
 
 def _reload(doors: OpenDoors, reload: Callable[[], ServeSettings]) -> None:

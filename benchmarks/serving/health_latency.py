@@ -1,6 +1,6 @@
 """How long /healthz takes while the models are saturated.
 
-    python benchmarks/serving/health_latency.py [--run-on local|ray] [--model scene-detector] [--clients 64] [--seconds 20]
+    python benchmarks/serving/health_latency.py [--run-on local ray] [--rounds 3] > benchmarks/results/health_latency.json
 
 Starts `goldgate serve` with one image model and keeps it busy: each client sends an image of about 1 MiB to /v1/detect and
 the next as soon as it has its answer, 503 included; half of them by multipart, half as base64 in JSON. Beside them /healthz
@@ -39,7 +39,7 @@ START_S = 180.0
 
 def image(seed: int) -> bytes:
     """Return a JPEG of about 1 MiB."""
-    pixels = np.random.default_rng(seed).integers(0, 256, (800, 1024, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(seed).integers(0, 256, (1024, 1350, 3), dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=85)
     return buffer.getvalue()
@@ -112,18 +112,18 @@ def poll(port: int, seconds: float) -> list[float]:
 
 
 @contextlib.contextmanager
-def served(arguments: argparse.Namespace) -> Iterator[int]:
+def served(run_on: str, model: str) -> Iterator[int]:
     """Run the service and give its port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
-    settings = {"models": {"image": {"name": arguments.model, "device": "cpu", "num_cpus": 1}}}
+    settings = {"models": {"image": {"name": model, "device": "cpu", "num_cpus": 1}}, "access": {"auth": "none"}}
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "serve.yaml")
         config.write_text(yaml.safe_dump({"applications": [{"args": settings}]}), encoding="utf-8")
         command = [str(Path(sys.executable).with_name("goldgate")), "serve", "--config", str(config), "--port", str(port)]
         process = subprocess.Popen(
-            [*command, "--address", arguments.run_on],
+            [*command, "--address", run_on],
             stderr=subprocess.DEVNULL,
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -154,31 +154,44 @@ def summary(took: list[float]) -> dict[str, float]:
     return {f"{name}_ms": round(value, 2) for name, value in figures.items()} | {"polls": len(ordered)}
 
 
+def measured(run_on: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Start the service, saturate it once a round, and return what /healthz took meanwhile."""
+    rounds, statuses = [], Counter[str]()
+    with served(run_on, arguments.model) as port:
+        idle = poll(port, 3)
+        for _ in range(arguments.rounds):
+            command = [sys.executable, __file__, "--load", str(port), "--clients", str(arguments.clients)]
+            sender = subprocess.Popen([*command, "--seconds", str(arguments.seconds + 5)], stdout=subprocess.PIPE)
+            time.sleep(4)  # its images are made and its clients are under way
+            rounds.append(summary(poll(port, arguments.seconds)))
+            answers, _ = sender.communicate()
+            statuses.update(json.loads(answers))
+    return {"run_on": run_on, "idle": summary(idle), "saturated": rounds, "statuses": statuses}
+
+
 def main() -> None:
     """Measure, and print one JSON document."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--run-on", choices=["local", "ray"], default="local")
+    parser.add_argument("--run-on", nargs="+", choices=["local", "ray"], default=["local", "ray"])
     parser.add_argument("--model", default="scene-detector")
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--port", type=int, help="of a service that runs already")
-    parser.add_argument("--load", action="store_true", help="only send, as the benchmark's own second process does")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--load", type=int, metavar="PORT", help="only send, as the benchmark's own second process does")
     arguments = parser.parse_args()
-    if arguments.load:
-        print(json.dumps(asyncio.run(load(arguments.port, arguments.clients, arguments.seconds))))
+    if arguments.load is not None:
+        print(json.dumps(asyncio.run(load(arguments.load, arguments.clients, arguments.seconds))))
         return
-    with served(arguments) as port:
-        idle = poll(port, 3)
-        command = [sys.executable, __file__, "--load", "--port", str(port), "--clients", str(arguments.clients)]
-        sender = subprocess.Popen([*command, "--seconds", str(arguments.seconds + 4)], stdout=subprocess.PIPE)
-        time.sleep(4)  # its images are made and its clients are under way
-        busy = poll(port, arguments.seconds)
-        statuses, _ = sender.communicate()
-    machine: dict[str, Any] = {"cpus": os.cpu_count(), "python": platform.python_version(), "uvicorn": version("uvicorn")}
-    run = {"run_on": arguments.run_on, "model": arguments.model, "clients": arguments.clients, "seconds": arguments.seconds}
-    print(
-        json.dumps({**machine, **run, "idle": summary(idle), "saturated": summary(busy), "statuses": json.loads(statuses)})
-    )
+    machine = {"cores": os.cpu_count(), "platform": platform.platform(), "load_before": os.getloadavg()}
+    versions = {name: version(name) for name in ("uvicorn", "fastapi", "ray", "torch")}
+    setting = {
+        "model": arguments.model,
+        "clients": arguments.clients,
+        "seconds": arguments.seconds,
+        "image_bytes": len(image(0)),
+    }
+    runs = [measured(run_on, arguments) for run_on in arguments.run_on]
+    print(json.dumps({**setting, "machine": machine, "versions": versions, "runs": runs}, indent=2))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,10 @@ SOURCES: Final = pa.schema(
 )
 
 
+# A damaged stream may have names that are no UTF-8, or sizes and offsets of anything.
+_DAMAGED: Final = (pa.ArrowException, OSError, ValueError, OverflowError)
+
+
 def _encode(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
@@ -50,7 +54,7 @@ def decode_sources(data: bytes, kind: Kind) -> list[Source]:
     try:
         table = pa.ipc.open_stream(data).read_all()
         table.validate(full=True)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+    except _DAMAGED as error:
         raise SourceError(f"the body is not an Arrow IPC stream ({str(error).splitlines()[0]})") from error
     if table.schema.names != SOURCES.names or table.schema.types != SOURCES.types:
         raise SourceError("the stream's columns must be item: string, uri: string, data: large_binary")
@@ -74,7 +78,7 @@ def decode_answer(data: bytes, kind: Kind) -> pa.Table:
     try:
         table = pa.ipc.open_stream(data).read_all().combine_chunks()
         table.validate(full=True)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+    except _DAMAGED as error:
         raise LabelsError(f"the answer is not an Arrow IPC stream ({str(error).splitlines()[0]})") from error
     if not table.schema.equals(SCHEMAS_OF_ANSWERS[kind]):
         raise LabelsError(f"the answer does not have the columns of {kind.value} answers")

@@ -1,6 +1,7 @@
 """A real Label Studio from PyPI in an environment of its own, started on the loopback."""
 
 import contextlib
+import functools
 import os
 import shutil
 import subprocess
@@ -70,6 +71,14 @@ class LabelStudio:
         answer = self.api.post("/api/dm/actions", params={"id": action, "project": project}, json=body)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
+
+
+@functools.cache
+def personal_token(server: LabelStudio) -> str:
+    """Return the personal access token of the server's user, who can make only one."""
+    answer = server.api.post("/api/token/")
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["token"])
 
 
 @contextlib.contextmanager

@@ -31,7 +31,7 @@ from serving.doors.labelstudio.settings import LabelStudioHost, LabelStudioSetti
 from serving.lanes import local_backend
 from tests.conftest import listening
 from tests.labelstudio.browser import BROWSER, browsing
-from tests.labelstudio.server import EMAIL, PASSWORD, LabelStudio
+from tests.labelstudio.server import EMAIL, PASSWORD, LabelStudio, personal_token
 from tests.oracles.labelstudiorules import violations
 from tests.oracles.lots import GUIDELINE
 
@@ -146,12 +146,6 @@ def share(labelstudio: LabelStudio, project: int, name: str, content: bytes) -> 
     body = {"project": project, "path": str(folder), "use_blob_urls": True}
     assert labelstudio.api.post("/api/storages/localfiles", json=body).status_code == 201
     return f"/data/local-files/?d=project-{project}/{quote(name)}"
-
-
-def personal_token(labelstudio: LabelStudio) -> str:
-    answer = labelstudio.api.post("/api/token/")
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["token"])
 
 
 @pytest.mark.parametrize("personal", [False, True])

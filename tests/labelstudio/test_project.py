@@ -24,7 +24,7 @@ from contract.workfolder import lot_folder
 from goldgate.cli import run
 from prelabel.handoff import read_drafts, read_sealed
 from tests.conftest import listening
-from tests.labelstudio.server import LabelStudio
+from tests.labelstudio.server import LabelStudio, personal_token
 
 pytestmark = [pytest.mark.labelstudio, pytest.mark.slow, pytest.mark.e2e]
 
@@ -145,9 +145,7 @@ def test_drafts_go_out_and_come_back(labelstudio: LabelStudio, images: Lot, caps
 def test_a_personal_access_token_does(
     labelstudio: LabelStudio, images: Lot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    answer = labelstudio.api.post("/api/token/")
-    assert answer.status_code == 201
-    monkeypatch.setenv(VARIABLE, answer.json()["token"])
+    monkeypatch.setenv(VARIABLE, personal_token(labelstudio))
     project = empty_project(labelstudio, "personal token")
     assert images("export", *images.words(labelstudio.url, project)) == 0
     assert "12 tasks and 12 predictions are new" in capsys.readouterr().out

@@ -1,5 +1,6 @@
 """Doors on ports of this process: several ports, TLS, draining, models exchanged under load, signals."""
 
+import gc
 import os
 import signal
 import ssl
@@ -21,7 +22,7 @@ from contract.tables import Kind
 from models.fake import FakePredictor
 from serving.config import Address, Door, DoorSettings, ModelSettings, ServeSettings
 from serving.front import Front
-from serving.listen import Listener, open_doors, serve_forever
+from serving.listen import Listener, open_doors, serve_forever, settled
 from serving.running import LocalModels, start_serving
 
 
@@ -206,3 +207,11 @@ def test_signals_reload_and_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     thread.join(timeout=60)
     assert seen == ["1", "2"]
     assert {number: signal.getsignal(number) for number in before} == before
+
+
+def test_what_stands_is_no_work_for_the_collector_until_the_end() -> None:
+    before = gc.get_freeze_count()
+    with settled():
+        assert gc.get_freeze_count() > before
+        assert len(gc.get_objects()) < gc.get_freeze_count()
+    assert gc.get_freeze_count() == 0

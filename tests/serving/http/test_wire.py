@@ -1,6 +1,8 @@
+import contextlib
+
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.answers import SCHEMAS_OF_ANSWERS
@@ -62,3 +64,16 @@ def test_foreign_columns_are_refused() -> None:
 def test_answer_of_another_kind_is_refused() -> None:
     with pytest.raises(LabelsError, match="columns of image answers"):
         decode_answer(encode_answer(SCHEMAS_OF_ANSWERS[Kind.TEXT].empty_table()), Kind.IMAGE)
+
+
+WHOLE = encode_sources([Source(item=f"a{n}", kind=Kind.TEXT, uri="u", data=b"xyz" * n) for n in range(5)])
+
+
+@settings(max_examples=300)
+@given(edits=st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.integers(0, 255)), min_size=1, max_size=4))
+def test_any_damage_gives_sources_or_a_refusal(edits: list[tuple[int, int]]) -> None:
+    damaged = bytearray(WHOLE)
+    for place, value in edits:
+        damaged[place] = value
+    with contextlib.suppress(SourceError):
+        assert all(isinstance(source.item, str) for source in decode_sources(bytes(damaged), Kind.TEXT))
