@@ -98,14 +98,24 @@ def detect(images: Sequence[Media]) -> Call[DetectAnswer]:
 def _image(item: str, media: Media) -> dict[str, str]:
     if isinstance(media, str):
         return {"item": item, "uri": media}
-    return {"item": item, "data": base64.b64encode(_content(media)).decode()}
+    return {"item": item, "data": base64.b64encode(content_of(media)).decode()}
 
 
 def _named(media: Sequence[Media]) -> list[tuple[str, Media]]:
-    return [(each.name if isinstance(each, Path) else str(index), each) for index, each in enumerate(media)]
+    return [(name_of(index, each), each) for index, each in enumerate(media)]
 
 
-def _content(media: bytes | Path) -> bytes:
+def name_of(index: int, media: Media) -> str:
+    """Return what the item `index` of a call is known by."""
+    return media.name if isinstance(media, Path) else str(index)
+
+
+def content_of(media: bytes | Path) -> bytes:
+    """Return the content of an item.
+
+    Raises:
+        InputError: its file cannot be read.
+    """
     if isinstance(media, bytes):
         return media
     try:
@@ -124,7 +134,7 @@ def video(media: Media) -> Call[VideoAnswer]:
     if isinstance(media, str):
         return Call("POST", "/v1/video", _document(VideoAnswer), {"json": {"uri": media}})
     ((name, _),) = _named([media])
-    return Call("POST", "/v1/video", _document(VideoAnswer), {"files": {"file": (name, _content(media))}})
+    return Call("POST", "/v1/video", _document(VideoAnswer), {"files": {"file": (name, content_of(media))}})
 
 
 def label_chunk(kind: Kind, sources: Sequence[Source]) -> Call[pa.Table]:

@@ -9,7 +9,7 @@ client.results(job.id, Task.BOXES)
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -20,11 +20,12 @@ import pyarrow as pa
 
 from contract.predictor import Description, Source
 from contract.tables import Kind, Task
-from serving.client import calls
+from serving.client import calls, streams
 from serving.client.answers import EventReader, Retries, headers_with, refused, service_address, timeouts
 from serving.client.calls import Call, Media, Order
 from serving.client.errors import UnreachableError
-from serving.http.documents import DetectAnswer, SentimentAnswer, VideoAnswer
+from serving.client.streams import LinesCall, Row
+from serving.http.documents import DetectAnswer, ImageResult, SentimentAnswer, TextResult, VideoAnswer
 from serving.jobs import JobStatus, RejectedPage
 
 Answer = TypeVar("Answer")
@@ -115,6 +116,37 @@ class Client:
     def video(self, media: Media) -> VideoAnswer:
         """Return shots, keyframes and events of a video."""
         return self.send(calls.video(media))
+
+    def detect_stream(self, images: Iterable[Media]) -> Iterator[ImageResult]:
+        """Yield boxes on any number of images, a result each, in order, while further ones are read and sent."""
+        return self._stream(streams.detect(images))
+
+    def sentiment_stream(self, texts: Iterable[str]) -> Iterator[TextResult]:
+        """Yield the sentiment of any number of texts, a result each, in order."""
+        return self._stream(streams.sentiment(texts))
+
+    def _stream(self, parts: Iterable[LinesCall[Row]]) -> Iterator[Row]:
+        for part in parts:
+            for attempt in count():
+                try:
+                    with self._http.stream(
+                        "POST", f"{self.url}{part.path}", content=part.content, headers=streams.HEADERS
+                    ) as response:
+                        pause_s = self._retries.pause_before(attempt, response)
+                        if pause_s is None:
+                            if not response.is_success:
+                                response.read()
+                                raise refused(self.url, response)
+                            for line in response.iter_lines():
+                                row = part.take(line, self.url)
+                                if row is not None:
+                                    yield row
+                except httpx.TransportError as error:
+                    raise _unreachable(self.url, error) from error
+                if pause_s is None:
+                    break
+                time.sleep(pause_s)
+            part.check_whole(self.url)
 
     def label_chunk(self, kind: Kind, sources: Sequence[Source]) -> pa.Table:
         """Return answer rows (`contract.answers`) for a job's chunk, whose sources hold their content."""
@@ -240,6 +272,37 @@ class AsyncClient:
     async def video(self, media: Media) -> VideoAnswer:
         """Return shots, keyframes and events of a video."""
         return await self.send(calls.video(media))
+
+    def detect_stream(self, images: Iterable[Media]) -> AsyncIterator[ImageResult]:
+        """Yield boxes on any number of images, a result each, in order, while further ones are read and sent."""
+        return self._stream(streams.detect(images))
+
+    def sentiment_stream(self, texts: Iterable[str]) -> AsyncIterator[TextResult]:
+        """Yield the sentiment of any number of texts, a result each, in order."""
+        return self._stream(streams.sentiment(texts))
+
+    async def _stream(self, parts: Iterable[LinesCall[Row]]) -> AsyncIterator[Row]:
+        for part in parts:
+            for attempt in count():
+                try:
+                    async with self._http.stream(
+                        "POST", f"{self.url}{part.path}", content=part.content, headers=streams.HEADERS
+                    ) as response:
+                        pause_s = self._retries.pause_before(attempt, response)
+                        if pause_s is None:
+                            if not response.is_success:
+                                await response.aread()
+                                raise refused(self.url, response)
+                            async for line in response.aiter_lines():
+                                row = part.take(line, self.url)
+                                if row is not None:
+                                    yield row
+                except httpx.TransportError as error:
+                    raise _unreachable(self.url, error) from error
+                if pause_s is None:
+                    break
+                await asyncio.sleep(pause_s)
+            part.check_whole(self.url)
 
     async def label_chunk(self, kind: Kind, sources: Sequence[Source]) -> pa.Table:
         """Return answer rows (`contract.answers`) for a job's chunk, whose sources hold their content."""

@@ -96,6 +96,69 @@ def test_both_shells_say_and_understand_the_same(service: tuple[str, str], tmp_p
     assert by_thread[4].num_rows == len(chunk)
 
 
+def test_streams_give_what_calls_give(service: tuple[str, str], tmp_path: Path) -> None:
+    url, key = service
+    (tmp_path / "a.png").write_bytes(picture(1))
+    images: list[Any] = [tmp_path / "a.png", *(picture(seed) for seed in range(39))]
+    texts = [f"text {number}" for number in range(100)]
+
+    async def by_loop() -> list[Any]:
+        async with AsyncClient(url, key=key) as client:
+            boxes = [row async for row in client.detect_stream(images)]
+            return [boxes, [row async for row in client.sentiment_stream(iter(texts))]]
+
+    with Client(url, key=key) as client:
+        boxes = list(client.detect_stream(iter(images)))
+        assert boxes == client.detect(images).results
+        sentiments = list(client.sentiment_stream(texts))
+        assert sentiments[:50] == client.sentiment(texts[:50]).results
+        assert [row.item for row in sentiments] == [str(number) for number in range(100)]
+        assert list(client.sentiment_stream([])) == []
+        (bad, good) = client.detect_stream([b"no picture", picture(1)])
+        assert (bad.state, good.state) == ("rejected", boxes[0].state)
+        assert bad.reason
+    assert [boxes, sentiments] == asyncio.run(by_loop())
+    with Client(url) as client, pytest.raises(RefusedError, match="HTTP 401"):
+        next(client.detect_stream([b"x"]))
+
+
+def streamed(*rows: str) -> Any:
+    """An application that answers any call with these lines."""
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/x-ndjson")]})
+        await send({"type": "http.response.body", "body": "".join(row + "\n" for row in rows).encode()})
+
+    return application
+
+
+GOOD = '{"line": 1, "item": "0", "state": "labelled", "sentiments": [], "model": "fake@1"}'
+
+
+@pytest.mark.parametrize(
+    ("row", "error", "sentence"),
+    [
+        (
+            '{"line": 2, "item": null, "state": "failed", "status": 504, "reason": "too late"}',
+            RefusedError,
+            "too late .HTTP 504",
+        ),
+        ("{", ForeignAnswerError, "not one that this version knows"),
+        ("[]", ForeignAnswerError, "not one that this version knows"),
+        ('{"state": "labelled"}', ForeignAnswerError, "not one that this version knows"),
+        ('{"line": 2, "state": "working", "seconds": 1.0}', ForeignAnswerError, "ended 1 lines early"),
+    ],
+)
+def test_a_stream_that_breaks_says_so(row: str, error: type[EndpointError], sentence: str, listen: Listen) -> None:
+    with Client(listen(streamed(GOOD, row))) as client:
+        rows = client.sentiment_stream(["a", "b"])
+        assert next(rows).item == "0"
+        with pytest.raises(error, match=sentence):
+            next(rows)
+
+
 def test_a_job_from_the_order_to_its_results(service: tuple[str, str]) -> None:
     url, key = service
     texts = [f"text {number}" for number in range(9)]
