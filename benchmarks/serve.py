@@ -3,7 +3,8 @@
     python benchmarks/serve.py [--quick] [--parts fake yolo] [--clients 1 8 64] [--seconds 5] [--rounds 3] [--out FILE]
 
 Every server is a process of its own on the loopback and is loaded by wrk (one thread, so many connections, each with a
-request under way at all times), all on one machine: what a client takes is missing to the server. For each door: requests
+request under way at all times; where requests take long, by threads until so many are answered), all on one machine: what
+a client takes is missing to the server. For each door: requests
 a second (median and spread of the rounds, after a warm-up), percentiles, errors, and the items of a model call (from
 /metrics). The bare model is `predictor.predict` in a loop, in a process of its own.
 
@@ -36,6 +37,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.score import commit, machine  # noqa: E402
 from benchmarks.serving import calls, load, servers  # noqa: E402
 from benchmarks.serving.calls import Call, Material  # noqa: E402
+from benchmarks.serving.processes import wait_until_idle  # noqa: E402
 from benchmarks.serving.servers import Running  # noqa: E402
 from benchmarks.serving.table import table  # noqa: E402
 
@@ -122,25 +124,33 @@ class Bench:
             peer = partial(servers.labelstudioml, options.labelstudioml_python, folder, model)
             yield Setup(f"label-studio-ml, {kind}", peer, lambda _: asked)
 
-    def run(self, setup: Setup) -> dict[str, Any]:
-        """Start a server, load each of its calls, and return what was found."""
+    def run(self, setup: Setup, *, fixed: bool) -> dict[str, Any]:
+        """Start a server, load each of its calls (`fixed`: with so many requests), and return what was found."""
         print(f"-- {setup.name}", flush=True)
         found: dict[str, Any] = {}
         with setup.start() as server:
             for call in setup.calls(server):
-                place = load.spread_out(call, self.folder)
-                load.drive(server.url, call, place, clients=8, seconds=self.options.warm_up)
+                drive = self._driver(server, call, fixed=fixed)
                 found[call.name] = {}
-                for clients in self.options.clients:
-                    found[call.name][str(clients)] = self._measure(setup, server, call, place, clients=clients)
+                for clients in self.options.yolo_clients if fixed else self.options.clients:
+                    found[call.name][str(clients)] = self._measure(setup, server, call, partial(drive, clients=clients))
         return found
 
-    def _measure(self, setup: Setup, server: Running, call: Call, place: Path, *, clients: int) -> dict[str, Any]:
+    def _driver(self, server: Running, call: Call, *, fixed: bool) -> Callable[..., dict[str, Any]]:
+        """Return what loads `call`, after a warm-up by it."""
+        if fixed:
+            load.complete(server.url, call, clients=8, passes=1)
+            return partial(load.complete, server.url, call, passes=4 if call.items > 1 else 2)
+        place = load.spread_out(call, self.folder)
+        load.drive(server.url, call, place, clients=8, seconds=self.options.warm_up)
+        return partial(load.drive, server.url, call, place, seconds=self.options.seconds)
+
+    def _measure(self, setup: Setup, server: Running, call: Call, drive: Callable[..., dict[str, Any]]) -> dict[str, Any]:
         before = server.batches() if setup.ours else {}
-        rounds = [
-            load.drive(server.url, call, place, clients=clients, seconds=self.options.seconds)
-            for _ in range(self.options.rounds)
-        ]
+        rounds = []
+        for _ in range(self.options.rounds):
+            wait_until_idle(server.process.pid)
+            rounds.append(drive())
         result = load.summed(rounds, items=call.items)
         for kind, (items, count) in (server.batches() if setup.ours else {}).items():
             earlier = before.get(kind, (0.0, 0.0))
@@ -148,7 +158,7 @@ class Bench:
                 result["mean_batch"] = round((items - earlier[0]) / (count - earlier[1]), 2)
         said = {name: result[name] for name in ("requests_per_s", "items_per_s", "p50_ms", "p99_ms", "errors", "mean_batch")
                 if name in result}  # fmt: skip
-        print(f"{call.name:<34} {clients:>3} clients {json.dumps(said)}", flush=True)
+        print(f"{call.name:<34} {json.dumps(said)}", flush=True)
         return result
 
     def bare(self, part: str) -> dict[str, Any]:
@@ -188,6 +198,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--parts", nargs="+", choices=["fake", "yolo"], default=["fake", "yolo"])
     parser.add_argument("--only", help="set-ups whose name holds this")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64])
+    parser.add_argument("--yolo-clients", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--seconds", type=float, default=5.0, help="of a round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--warm-up", type=float, default=WARM_UP_S, help="seconds before the rounds of a call")
@@ -220,7 +231,7 @@ def main() -> None:
     started = time.time()
     document: dict[str, Any] = {
         "what": "the front doors under load, beside peers with the same models: requests a second, percentiles, batches",
-        "protocol": f"wrk, one thread, {options.rounds} rounds of {options.seconds} s after a warm-up; medians and spread",
+        "protocol": f"wrk, {options.rounds} rounds of {options.seconds:g} s (YOLO: threads, all images) after a warm-up; medians",
         "machine": machine(),
         "commit": commit(),
         "versions": package_versions(options),
@@ -237,7 +248,7 @@ def main() -> None:
             for setup in bench.setups(part):
                 if options.only and options.only not in setup.name:
                     continue
-                document["results"][part][setup.name] = bench.run(setup)
+                document["results"][part][setup.name] = bench.run(setup, fixed=part == "yolo")
                 document["seconds"] = round(time.time() - started)
                 if options.out:
                     options.out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

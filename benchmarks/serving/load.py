@@ -1,10 +1,18 @@
-"""Load by wrk: so many connections, each with a request under way at all times, for so many seconds."""
+"""Load: so many connections, each with a request under way at all times.
 
+By wrk for so many seconds; or, where a request takes long, so that those under way at the end would count, by threads until
+so many requests are answered.
+"""
+
+import http.client
 import json
 import resource
 import statistics
 import subprocess
+import time
+from collections import Counter, deque
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,7 +56,46 @@ def drive(url: str, call: Call, place: Path, *, clients: int, seconds: float) ->
         "requests": found["requests"],
         **{f"{name}_ms": found[name] / 1000 for name in PERCENTILES},
         "errors": errors,
-        "wrk_cores": cpu / took,
+        "client_cores": cpu / took,
+    }
+
+
+def complete(url: str, call: Call, *, clients: int, passes: int) -> dict[str, Any]:
+    """Send every variant of `call` `passes` times and return what `drive` does; the time is that until the last answer."""
+    turns = deque(list(call.bodies) * passes)
+    count, took_ms, statuses = len(turns), [], Counter[int]()
+    headers = {"content-type": call.content_type, **dict(call.headers)}
+
+    def client() -> None:
+        connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=TIMEOUT_S)
+        while True:
+            try:
+                body = turns.popleft()
+            except IndexError:
+                break
+            begun = time.perf_counter()
+            connection.request("POST", call.path, body, headers)
+            reply = connection.getresponse()
+            reply.read()
+            took_ms.append(1000 * (time.perf_counter() - begun))
+            statuses[reply.status] += 1
+        connection.close()
+
+    started, cpu = time.perf_counter(), time.process_time()
+    with ThreadPoolExecutor(clients) as pool:
+        for done in [pool.submit(client) for _ in range(clients)]:
+            done.result()
+    seconds = time.perf_counter() - started
+    ranked = sorted(took_ms)
+    at = {f"p{share}_ms": ranked[min(count - 1, count * share // 100)] for share in (50, 95, 99)}
+    errors = {"not_2xx": sum(number for status, number in statuses.items() if status >= 300)}
+    return {
+        "requests_per_s": count / seconds,
+        "requests": count,
+        **at,
+        "max_ms": ranked[-1],
+        "errors": {name: number for name, number in errors.items() if number},
+        "client_cores": (time.process_time() - cpu) / seconds,
     }
 
 
@@ -63,5 +110,5 @@ def summed(rounds: Sequence[dict[str, Any]], *, items: int) -> dict[str, Any]:
         **{f"{name}_ms": round(statistics.median(each[f"{name}_ms"] for each in rounds), 2) for name in PERCENTILES},
         "requests": sum(each["requests"] for each in rounds),
         "errors": errors,
-        "wrk_cores": round(statistics.median(each["wrk_cores"] for each in rounds), 2),
+        "client_cores": round(statistics.median(each["client_cores"] for each in rounds), 2),
     }

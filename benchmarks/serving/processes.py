@@ -91,3 +91,13 @@ def cpu_seconds(pid: int) -> float:
     except OSError:
         return 0.0
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def wait_until_idle(root: int, *, cores: float = 0.2, step_s: float = 0.5, longest_s: float = 90.0) -> None:
+    """Return when the processes under `root` take less than `cores`: callers that went away may have left work behind."""
+    until = time.monotonic() + longest_s
+    while time.monotonic() < until:
+        before = {pid: cpu_seconds(pid) for pid in family(root)}
+        time.sleep(step_s)
+        if sum(cpu_seconds(pid) - used for pid, used in before.items()) < cores * step_s:
+            return
