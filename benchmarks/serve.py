@@ -231,7 +231,7 @@ def main() -> None:
     started = time.time()
     document: dict[str, Any] = {
         "what": "the front doors under load, beside peers with the same models: requests a second, percentiles, batches",
-        "protocol": f"wrk, {options.rounds} rounds of {options.seconds:g} s (YOLO: threads, all images) after a warm-up; medians",
+        "protocol": f"wrk, {options.rounds} rounds of {options.seconds:g} s after a warm-up, medians; YOLO by threads",
         "machine": machine(),
         "commit": commit(),
         "versions": package_versions(options),
