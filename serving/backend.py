@@ -121,6 +121,11 @@ class LaneBackend:
         """Return how many items wait for a call of each model."""
         return {kind: track.gather.waiting for kind, track in self._tracks.items()}
 
+    def refusal(self, kind: Kind) -> ProblemError | None:
+        """Return why the model of `kind` can take no further item now; None where it can, or there is none."""
+        track = self._tracks.get(kind)
+        return None if track is None else track.gather.refusal()
+
     def _of(self, kind: Kind) -> _Track:
         track = self._tracks.get(kind)
         if track is None:

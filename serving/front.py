@@ -9,12 +9,13 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from serving.access.guard import Access, guarded
-from serving.backend import Backend
+from serving.backend import Backend, LaneBackend
 from serving.config import Door, ServeSettings
 from serving.doors.cvat import cvat_door
 from serving.doors.labelstudio.door import labelstudio_door
 from serving.doors.rest import rest_door
 from serving.doors.xanylabeling import xanylabeling_door
+from serving.http.shedding import Shedding
 from serving.inbox import Inbox
 from serving.jobs import JobBoard
 from serving.watch.middleware import watched
@@ -94,4 +95,7 @@ def open_front(front: Front, *, says_id: bool = True) -> ASGIApp:
 
 
 def _guarded(app: ASGIApp, front: Front, prefixes: Mapping[str, Door]) -> ASGIApp:
-    return app if front.access is None else guarded(app, front.access, prefixes)
+    app = app if front.access is None else guarded(app, front.access, prefixes)
+    if Door.REST in prefixes.values() and isinstance(front.backend, LaneBackend):
+        return Shedding(app, front.backend.refusal)
+    return app

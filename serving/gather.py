@@ -89,6 +89,10 @@ class Gather:
         """Items that wait for a call."""
         return len(self._queue)
 
+    def refusal(self) -> ProblemError | None:
+        """Return why not even one item could wait now; None where one can."""
+        return self._busy(len(self._queue)) if len(self._queue) >= self._limits.max_items_waiting else None
+
     async def drained(self) -> None:
         """Return when nothing waits and no call is under way."""
         await self._idle.wait()
