@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from contract.errors import SourceError
 from contract.predictor import Source
 from models.content import local_path
+from models.images import MAX_PIXELS
 
 CONTAINERS: Final = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,ogg,asf,h264,hevc,ivf,mxf,nut,gif,"
@@ -27,6 +28,8 @@ CONTAINERS: Final = (
 PLANAR: Final = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p"})
 DEFAULT_RATE: Final = 25.0  # frames a second where neither timestamps nor the container tell
 MISSING_TAIL_S: Final = 1.0  # a video that ends earlier than its container declares, by more than this, is cut off
+MAX_SECONDS: Final = 86_400.0
+_MOST_FRAMES_PER_S: Final = 240  # on the average of a whole video
 EDGE_S: Final = 1e-6  # seconds this near to a frame's edge are that edge
 
 Plane = NDArray[np.uint8]
@@ -111,12 +114,14 @@ class VideoReader:
     A timestamp that is absent or does not ascend is replaced by the previous one plus the nominal duration of a frame.
     """
 
-    def __init__(self, source: Source, *, threads: int = 1) -> None:
+    def __init__(self, source: Source, *, threads: int = 1, max_seconds: float = MAX_SECONDS) -> None:
         """Open `source` from its bytes or its path.
 
         Raises:
-            SourceError: it cannot be opened, or holds no video stream.
+            SourceError: it cannot be opened, holds no video stream, is longer than `max_seconds`, or its pictures have more
+                pixels than an image may have.
         """
+        self._max_seconds = max_seconds
         self._times: list[float] = []
         self._first = 0.0
         self._last_duration = 0.0
@@ -141,6 +146,10 @@ class VideoReader:
         stream.codec_context.thread_count = threads
         stream.thread_type = "AUTO"
         self._step = 1.0 / float(stream.average_rate or stream.guessed_rate or DEFAULT_RATE)
+        too_much = self._too_much()
+        if too_much is not None:
+            self.close()
+            raise SourceError(too_much)
 
     def __enter__(self) -> "VideoReader":
         """Return itself."""
@@ -158,6 +167,17 @@ class VideoReader:
     def _other_streams(self) -> str:
         return ", ".join(sorted({stream.type for stream in self._container.streams})) or "nothing"
 
+    def _too_much(self) -> str | None:
+        """Say what is too much for anyone to decode, by the header alone."""
+        width, height = self._stream.codec_context.width, self._stream.codec_context.height
+        if width * height > MAX_PIXELS:
+            return f"its pictures have {width} x {height} pixels, more than the limit of {MAX_PIXELS}"
+        declared = (self._container.duration or 0) / av.time_base
+        return self._too_long(declared) if declared > self._max_seconds else None
+
+    def _too_long(self, seconds: float) -> str:
+        return f"it lasts {seconds:.0f} s, more than the limit of {self._max_seconds:.0f} s"
+
     def frames(self) -> Iterator[Frame]:
         """Decode every frame in presentation order; call once.
 
@@ -172,7 +192,10 @@ class VideoReader:
                     assert isinstance(picture, av.VideoFrame)  # noqa: S101  a video stream decodes to nothing else
                     if picture.is_corrupt:
                         raise SourceError(f"the picture is damaged after {self._reached()}")
-                    yield Frame(len(self._times), self._tick(picture), picture)
+                    time_s = self._tick(picture)
+                    if time_s > self._max_seconds or len(self._times) > self._max_seconds * _MOST_FRAMES_PER_S:
+                        raise SourceError(self._too_long(time_s))  # whatever its header declares
+                    yield Frame(len(self._times) - 1, time_s, picture)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise SourceError(f"cannot be decoded after {self._reached()} ({_words(error)})") from error
         if not self._times:

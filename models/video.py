@@ -21,7 +21,7 @@ from contract.tables import Kind, Task
 from contract.terms import Terms
 from models.events import Samples, find_events
 from models.features import FeatureLog, Features
-from models.frames import Frame, Timeline, VideoReader
+from models.frames import MAX_SECONDS, Frame, Timeline, VideoReader
 from models.keyframes import pick_keyframes
 from models.registry import ModelEntry, build_predictor, default_model
 from models.shots import find_transitions, shots_between
@@ -40,6 +40,7 @@ class VideoSettings(BaseModel):
     workers: Annotated[int, Field(ge=1, le=64)] | None = None  # videos decoded at a time; None: one a core, at most 4
     batch: Annotated[int, Field(ge=1, le=256)] = 16  # sampled pictures a call of the detector
     longest_side: Annotated[int, Field(ge=32)] = 1280  # sampled pictures are shrunk to this
+    max_seconds: Annotated[float, Field(gt=0)] = MAX_SECONDS  # longer videos are rejected
 
 
 @runtime_checkable
@@ -127,7 +128,7 @@ class VideoPredictor:
 
     def _labels(self, source: Source, threads: int) -> Mapping[Task, list[dict[str, Any]]]:
         log, sampler = FeatureLog(), _Sampler(self._sampling if self._detector else 0.0, self._classes)
-        with VideoReader(source, threads=threads) as reader:
+        with VideoReader(source, threads=threads, max_seconds=self._settings.max_seconds) as reader:
             for frame in reader.frames():
                 log.add(frame)
                 if sampler.wants(frame):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from contract.errors import SourceError
 from contract.predictor import Source
 from contract.tables import Kind
+from models import frames
 from models.features import FeatureLog, Features
 from models.frames import Timeline, VideoReader
 
@@ -175,3 +176,23 @@ def test_timeline_agrees_with_a_slow_search(steps: list[float], seconds: float) 
     for at in range(len(steps)):
         assert timeline.frame_at(timeline.seconds(at)) == at
         assert timeline.first_from(timeline.seconds(at)) == at
+
+
+@pytest.mark.parametrize("container", ["matroska", "mp4"])
+def test_a_video_that_is_too_long_is_refused(studio: Studio, container: str) -> None:
+    data = studio.encode(studio.take(1, 50), container=container)
+    with VideoReader(video(data), max_seconds=3) as reader:
+        assert sum(1 for _ in reader.frames()) == 50
+    with pytest.raises(SourceError, match="it lasts 2 s, more than the limit of 1 s"):
+        VideoReader(video(data), max_seconds=1)
+
+
+def test_a_video_that_hides_its_length_is_given_up(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = studio.encode(studio.take(1, 50))
+    with VideoReader(video(data), max_seconds=3) as reader:
+        reader._max_seconds = 1  # as if the header had declared less
+        with pytest.raises(SourceError, match="more than the limit of 1 s"):
+            list(reader.frames())
+    monkeypatch.setattr(frames, "MAX_PIXELS", 100)
+    with pytest.raises(SourceError, match="pixels, more than the limit of 100"):
+        VideoReader(video(data))
