@@ -95,7 +95,6 @@ def open_front(front: Front, *, says_id: bool = True) -> ASGIApp:
 
 
 def _guarded(app: ASGIApp, front: Front, prefixes: Mapping[str, Door]) -> ASGIApp:
-    app = app if front.access is None else guarded(app, front.access, prefixes)
     if Door.REST in prefixes.values() and isinstance(front.backend, LaneBackend):
-        return Shedding(app, front.backend.refusal)
-    return app
+        app = Shedding(app, front.backend.refusal)
+    return app if front.access is None else guarded(app, front.access, prefixes)
