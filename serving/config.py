@@ -29,6 +29,9 @@ class Batching(Settings):
     max_batch_size: Positive = 16
     calls_in_flight: Positive = 2
     """Gathered calls on their way to each replica: one that the model works on, and the next."""
+    full_calls_in_flight: Positive | None = None
+    """As many where each but the last is as large as may be, for such calls gain nothing by waiting; None: no more than
+    the others. More of them keep a fast model at work while the doors are busy."""
 
 
 class Scaling(Settings):

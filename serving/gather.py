@@ -155,7 +155,7 @@ class Gather:
 
     def _send(self) -> None:
         """Let calls go out as long as there are items and room."""
-        while self._queue and len(self._flying) < self._batching.calls_in_flight * self._replicas:
+        while self._queue and len(self._flying) < self._most_calls() * self._replicas:
             batch = self._take()
             if not batch:
                 break
@@ -163,6 +163,11 @@ class Gather:
             self._flying.add(task)
             task.add_done_callback(self._landed)
         self._settle()
+
+    def _most_calls(self) -> int:
+        batching = self._batching
+        full = len(self._queue) >= batching.max_batch_size
+        return max(batching.calls_in_flight, batching.full_calls_in_flight or 1) if full else batching.calls_in_flight
 
     def _take(self) -> list[_Waiting]:
         batch: list[_Waiting] = []

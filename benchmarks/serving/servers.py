@@ -85,9 +85,12 @@ def goldgate(folder: Path, *, image: str, host: str, address: str, optimized: bo
         address: ray or local.
         optimized: whether Ray Serve is told to go for throughput.
     """
-    batching = {"image": IMAGE_BATCH, "text": TEXT_BATCH}
+    batching = {  # of configs/serve.yaml
+        "image": {"max_batch_size": IMAGE_BATCH},
+        "text": {"max_batch_size": TEXT_BATCH, "full_calls_in_flight": 6},
+    }
     models = {
-        kind: {"name": name, "device": "cpu", "num_cpus": 0.5, "batching": {"max_batch_size": batching[kind]}}
+        kind: {"name": name, "device": "cpu", "num_cpus": 0.5, "batching": batching[kind]}
         for kind, name in {"image": image, "text": "fake"}.items()
     }
     models["image"]["threads"] = os.cpu_count() or 1

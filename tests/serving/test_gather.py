@@ -60,7 +60,7 @@ def source(item: str, data: bytes | None = None) -> Source:
 
 
 def gather(lane: Lane, **settings: Any) -> Gather:
-    batching = {key: settings.pop(key) for key in ("max_batch_size", "calls_in_flight") if key in settings}
+    batching = {key: settings.pop(key) for key in Batching.model_fields if key in settings}
     return Gather(Kind.TEXT, lane, batching=Batching(**batching), limits=Limits(**settings))
 
 
@@ -119,6 +119,25 @@ def test_a_full_queue_refuses_and_loses_nothing() -> None:
         lane.open.set()
         rows = [rows for _, rows in await asyncio.gather(*calls[:4])]
         assert rows == [alone([source(f"{index}")]) for index in range(4)]
+
+    asyncio.run(run())
+
+
+def test_full_calls_do_not_wait_for_the_one_before() -> None:
+    async def run() -> None:
+        lane = Lane()
+        lane.open.clear()
+        gathered = gather(lane, max_batch_size=2, calls_in_flight=1, full_calls_in_flight=3)
+        calls = []
+        for index in range(8):
+            calls.append(asyncio.create_task(gathered.label([source(f"{index}")])))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        assert lane.calls == [["0"], ["1", "2"], ["3", "4"]]
+        lane.open.set()
+        rows = [rows for _, rows in await asyncio.gather(*calls)]
+        assert rows == [alone([source(f"{index}")]) for index in range(8)]
+        assert sorted(map(len, lane.calls[3:])) in ([1, 2], [1, 1, 1])
 
     asyncio.run(run())
 
