@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,8 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
+
+import yaml
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -40,14 +43,30 @@ applications:
       models: {{image: {{name: fake, device: cpu}}, text: {{name: fake, device: cpu}}, video: {{name: fake, device: cpu}}}}
       access: {{auth: none}}
       limits: {{max_body_bytes: 20000, max_video_bytes: 30000}}
+      jobs: {{max_body_bytes: 40000, max_contents: 8, max_queued: 1000000}}
+      work: {work}
       doors: {{labelstudio: {{port: {labelstudio}}}, cvat: {{port: {cvat}}}, xanylabeling: {{port: {xanylabeling}}}}}
 """
 
-# What a document cannot say: a damaged Arrow stream is as good as any other to one that names its media type.
+# What a document cannot say: a damaged Arrow stream is as good as any other to one that names its media type, and an order
+# must name a contract of the work folder, COCO holds no sentiments, and a job that was cancelled can still be asked about.
 CHECKS: Final = """
 [[operations]]
 include-path-regex = "/v1/predict/.*"
 checks.positive_data_acceptance.enabled = false
+
+[[operations]]
+include-path = "/v1/jobs"
+include-method = "POST"
+checks.positive_data_acceptance.enabled = false
+
+[[operations]]
+include-path = "/v1/jobs/{job}/results"
+checks.positive_data_acceptance.enabled = false
+
+[[operations]]
+include-path-regex = "/v1/jobs/.*"
+checks.use_after_free.enabled = false
 """
 
 # The doors of tools take more than their documents tell, for no version of a tool sends quite the same; and a client of
@@ -67,7 +86,10 @@ def server(folder: Path) -> Iterator[tuple[dict[str, str], "subprocess.Popen[byt
     from benchmarks.serving.processes import free_port, stopped, wait_until_up
 
     ports = {door: free_port() for door in DOORS}
-    (folder / "serve.yaml").write_text(SETTINGS.format(**ports), encoding="utf-8")
+    contract = yaml.safe_load((ROOT / "configs" / "demo.yaml").read_text(encoding="utf-8"))["contract"]
+    (folder / "work" / contract).mkdir(parents=True)
+    shutil.copy(ROOT / "configs" / "demo.yaml", folder / "work" / contract / "contract.yaml")
+    (folder / "serve.yaml").write_text(SETTINGS.format(**ports, work=folder / "work"), encoding="utf-8")
     program = str(Path(sys.executable).with_name("goldgate"))
     command = [
         program,

@@ -25,7 +25,7 @@ def result_file(folder: Path, lot: LotFolder, terms: Terms, run: str | None, tas
     """Return the file below `folder` that holds the labels of `task` in `run`; it is made when first asked for.
 
     Raises:
-        FormatError: the format cannot hold the task.
+        FormatError: the format cannot hold the task, or has nothing to hold.
         StageError: the drafts were changed since they were written.
     """
     if format_ is ResultFormat.COCO and task is not Task.BOXES:
@@ -40,6 +40,8 @@ def result_file(folder: Path, lot: LotFolder, terms: Terms, run: str | None, tas
     if not path.exists():
         document, labels = read_drafts(lot, run)
         kind = KIND_OF_TASK[task]
+        if kind not in document.descriptions:
+            raise FormatError(f"the lot has no {kind.value} items that a model labelled, so there are no {task.value}")
         view = LotView(
             read_manifest(lot, read_intake_receipt(lot)),
             terms.guideline,

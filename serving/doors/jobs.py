@@ -74,7 +74,7 @@ def _add_orders(api: FastAPI, kept: Kept, settings: ServeSettings) -> None:
         status_code=202,
         response_model=JobStatus,
         openapi_extra=order_request(),
-        responses=responses((403, 404, 409, 413, 415, 422, 503, 507)) | {202: JOB, 200: JOB},
+        responses=responses((400, 403, 404, 409, 413, 415, 422, 503, 507)) | {202: JOB, 200: JOB},
         summary="Order a job: take in a lot and label it; the same order again is the same job",
     )
     async def order(

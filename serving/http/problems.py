@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.http.lines import MEDIA_TYPE as LINES_MEDIA_TYPE
@@ -73,12 +74,20 @@ async def _on_problem(_: Request, error: Exception) -> Response:
     return error.response() if isinstance(error, ProblemError) else ProblemError(500, "an internal fault").response()
 
 
-async def _on_http(_: Request, error: Exception) -> Response:
+async def _on_http(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     detail = str(error.detail) if isinstance(error, HTTPException) else "an internal fault"
     response = ProblemError(status, detail).response()
-    response.headers.update(getattr(error, "headers", None) or {})  # Allow beside a 405, for one
+    response.headers.update(getattr(error, "headers", None) or {})
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        response.headers["allow"] = ", ".join(sorted(_methods(request)))  # the router names those of one route alone
     return response
+
+
+def _methods(request: Request) -> set[str]:
+    routes = getattr(request.app, "routes", ())
+    here = (route for route in routes if route.matches(request.scope)[0] is not Match.NONE)
+    return {method for route in here for method in getattr(route, "methods", None) or ()}
 
 
 async def _on_validation(_: Request, error: Exception) -> Response:

@@ -299,6 +299,8 @@ def test_results_are_the_drafts(
         assert len(lines) == 8
         with pytest.raises(FormatError, match="COCO holds boxes, not sentiments"):
             board.results(job, Task.SENTIMENTS, ResultFormat.COCO)
+        with pytest.raises(FormatError, match="no video items that a model labelled, so there are no shots"):
+            board.results(job, Task.SHOTS, ResultFormat.JSONL)
         page = board.rejected(job, offset=0, limit=10)
         assert (page.total, page.rejects[0].item, page.rejects[0].by) == (1, "broken.png", "intake")
         assert board.rejected(job, offset=1, limit=10).rejects == []

@@ -180,6 +180,7 @@ def test_bad_request_gets_one_sentence(
 
 def test_a_wrong_method_is_told_the_right_one(client: httpx.Client) -> None:
     assert client.post("/healthz").headers["allow"] == "GET"
+    assert client.put("/v1/jobs/job-1").headers["allow"] == "DELETE, GET"
 
 
 def test_a_body_of_unknown_length_is_cut_off(client: httpx.Client) -> None:
