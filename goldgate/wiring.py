@@ -133,9 +133,12 @@ def _key(path: Path | None) -> str | None:
     if path is None:
         return None
     try:
-        return path.read_text(encoding="utf-8").strip()
+        key = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: the key cannot be read from it") from error
+    if not key:
+        raise InputError(f"{path}: holds no key; write into it what 'goldgate keys add' shows")
+    return key
 
 
 def check_labels(terms: Terms, kind: Kind, predictor: Predictor) -> None:

@@ -4,7 +4,9 @@ Both shells (`serving.client.shells`) send these, so that they cannot differ.
 """
 
 import base64
+import datetime
 import io
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,6 +66,28 @@ def _document(model: type[Document]) -> Callable[[httpx.Response], Document]:
     return read
 
 
+def json_bytes(document: Any) -> bytes:
+    """Return `document` as the body of a call; half of a surrogate pair, which UTF-8 cannot hold, becomes a question mark.
+
+    Raises:
+        InputError: it holds what JSON cannot.
+    """
+    try:
+        return json.dumps(document, ensure_ascii=False, allow_nan=False, default=_plain).encode("utf-8", errors="replace")
+    except (ValueError, TypeError) as error:
+        raise InputError(f"the call holds what JSON cannot ({error})") from error
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime.date):  # YAML has dates of its own, and contracts are YAML
+        return value.isoformat()
+    raise InputError(f"the call holds what JSON cannot ({type(value).__name__})")
+
+
+def _json(document: Any) -> dict[str, Any]:
+    return {"content": json_bytes(document), "headers": {"content-type": "application/json"}}
+
+
 def healthy() -> Call[bool]:
     """Whether every model is loaded; a service that says no is not asked again."""
     return Call("GET", "/readyz", lambda response: response.is_success, again=False)
@@ -91,11 +115,16 @@ def models() -> Call[list[Description]]:
 def detect(images: Sequence[Media]) -> Call[DetectAnswer]:
     """Boxes on images."""
     return Call(
-        "POST", "/v1/detect", _document(DetectAnswer), {"json": {"images": [_image(*each) for each in _named(images)]}}
+        "POST", "/v1/detect", _document(DetectAnswer), _json({"images": [image_document(*each) for each in _named(images)]})
     )
 
 
-def _image(item: str, media: Media) -> dict[str, str]:
+def image_document(item: str, media: Media) -> dict[str, str]:
+    """Return an image as calls and lines have it.
+
+    Raises:
+        InputError: its file cannot be read.
+    """
     if isinstance(media, str):
         return {"item": item, "uri": media}
     return {"item": item, "data": base64.b64encode(content_of(media)).decode()}
@@ -126,13 +155,13 @@ def content_of(media: bytes | Path) -> bytes:
 
 def sentiment(texts: Sequence[str]) -> Call[SentimentAnswer]:
     """Sentiment of texts."""
-    return Call("POST", "/v1/sentiment", _document(SentimentAnswer), {"json": {"texts": list(texts)}})
+    return Call("POST", "/v1/sentiment", _document(SentimentAnswer), _json({"texts": list(texts)}))
 
 
 def video(media: Media) -> Call[VideoAnswer]:
     """Shots, keyframes and events of a video."""
     if isinstance(media, str):
-        return Call("POST", "/v1/video", _document(VideoAnswer), {"json": {"uri": media}})
+        return Call("POST", "/v1/video", _document(VideoAnswer), _json({"uri": media}))
     ((name, _),) = _named([media])
     return Call("POST", "/v1/video", _document(VideoAnswer), {"files": {"file": (name, content_of(media))}})
 
@@ -180,9 +209,17 @@ def submit(order: Order) -> Call[JobStatus]:
     if order.texts:
         body["texts"] = list(order.texts)
     if order.images:
-        body["images"] = [_image(*each) for each in _named(order.images)]
-    headers = {} if order.idempotency_key is None else {"idempotency-key": order.idempotency_key}
-    return Call("POST", "/v1/jobs", _document(JobStatus), {"json": body, "headers": headers})
+        body["images"] = [image_document(*each) for each in _named(order.images)]
+    arguments = _json(body)
+    if order.idempotency_key is not None:
+        arguments["headers"]["idempotency-key"] = _checked(order.idempotency_key)
+    return Call("POST", "/v1/jobs", _document(JobStatus), arguments)
+
+
+def _checked(idempotency_key: str) -> str:
+    if not (idempotency_key.isascii() and idempotency_key.isprintable() and idempotency_key.strip() == idempotency_key):
+        raise InputError(f"idempotency_key {idempotency_key!r}: write it in printable ASCII, without blanks around it")
+    return idempotency_key
 
 
 def jobs() -> Call[list[JobStatus]]:
@@ -230,7 +267,9 @@ def coco(job_id: str) -> Call[dict[str, Any]]:
             document = response.json()
         except ValueError as error:
             raise ForeignAnswerError(f"{response.url}: the answer is no JSON document") from error
-        return dict(document)
+        if not isinstance(document, dict):
+            raise ForeignAnswerError(f"{response.url}: the answer is no COCO document")
+        return document
 
     return _results(job_id, Task.BOXES, ResultFormat.COCO, read)
 

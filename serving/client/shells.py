@@ -9,6 +9,7 @@ client.results(job.id, Task.BOXES)
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
@@ -21,9 +22,18 @@ import pyarrow as pa
 from contract.predictor import Description, Source
 from contract.tables import Kind, Task
 from serving.client import calls, streams
-from serving.client.answers import EventReader, Retries, headers_with, refused, service_address, timeouts
+from serving.client.answers import (
+    Following,
+    LineReader,
+    Retries,
+    broken,
+    headers_with,
+    refused,
+    service_address,
+    timeouts,
+    trusted,
+)
 from serving.client.calls import Call, Media, Order
-from serving.client.errors import UnreachableError
 from serving.client.streams import LinesCall, Row
 from serving.http.documents import DetectAnswer, ImageResult, SentimentAnswer, TextResult, VideoAnswer
 from serving.jobs import JobStatus, RejectedPage
@@ -34,8 +44,20 @@ _TIMEOUT_S = 600.0
 _PAGE = 1000
 
 
-def _unreachable(url: str, error: httpx.TransportError) -> UnreachableError:
-    return UnreachableError(f"{url} cannot be reached ({error or type(error).__name__})")
+def _lines(response: httpx.Response) -> Iterator[str]:
+    reader = LineReader()
+    for piece in response.iter_bytes():
+        yield from reader.take(piece)
+    yield from reader.end()
+
+
+async def _lines_async(response: httpx.Response) -> AsyncIterator[str]:
+    reader = LineReader()
+    async for piece in response.aiter_bytes():
+        for line in reader.take(piece):
+            yield line
+    for line in reader.end():
+        yield line
 
 
 class Client:
@@ -49,7 +71,7 @@ class Client:
         retries: how often a busy service is asked again.
 
     Raises:
-        InputError: the address is none, or the key cannot be one.
+        InputError: the address is none, the key cannot be one, or the file holds no certificates.
     """
 
     def __init__(
@@ -63,8 +85,7 @@ class Client:
     ) -> None:
         self.url = service_address(base_url)
         self._retries = retries or Retries()
-        verify: Any = True if ca_file is None else str(ca_file)
-        self._http = httpx.Client(headers=headers_with(key), timeout=timeouts(timeout_s), verify=verify)
+        self._http = httpx.Client(headers=headers_with(key), timeout=timeouts(timeout_s), verify=trusted(ca_file))
 
     def close(self) -> None:
         """Close the connections."""
@@ -87,8 +108,8 @@ class Client:
         for attempt in count():
             try:
                 response = self._http.request(call.method, f"{self.url}{call.path}", **call.arguments)
-            except httpx.TransportError as error:
-                raise _unreachable(self.url, error) from error
+            except httpx.RequestError as error:
+                raise broken(self.url, error) from error
             pause_s = self._retries.pause_before(attempt, response) if call.again else None
             if pause_s is None:
                 break
@@ -137,12 +158,12 @@ class Client:
                             if not response.is_success:
                                 response.read()
                                 raise refused(self.url, response)
-                            for line in response.iter_lines():
+                            for line in _lines(response):
                                 row = part.take(line, self.url)
                                 if row is not None:
                                     yield row
-                except httpx.TransportError as error:
-                    raise _unreachable(self.url, error) from error
+                except httpx.RequestError as error:
+                    raise broken(self.url, error) from error
                 if pause_s is None:
                     break
                 time.sleep(pause_s)
@@ -170,31 +191,30 @@ class Client:
 
     def events(self, job_id: str) -> Iterator[JobStatus]:
         """Yield a job's status as it changes, the last one final; a broken connection is taken up where it broke."""
-        reader = EventReader()
-        attempt = 0
+        following = Following(self.url, self._retries)
+        url = f"{self.url}{calls.events_path(job_id)}"
         while True:
-            headers = {} if reader.last_id is None else {"last-event-id": reader.last_id}
+            ended: httpx.RequestError | None = None
+            pause_s: float | None = None
             try:
-                with self._http.stream("GET", f"{self.url}{calls.events_path(job_id)}", headers=headers) as response:
+                with self._http.stream("GET", url, headers=following.headers()) as response:
                     if not response.is_success:
                         response.read()
-                        raise refused(self.url, response)
-                    for line in response.iter_lines():
-                        status = reader.take(line)
-                        if status is not None:
-                            attempt = 0
-                            yield status
-                            if status.state.final:
-                                return
-            except httpx.TransportError as error:
-                if attempt >= self._retries.times:
-                    raise _unreachable(self.url, error) from error
-            time.sleep(self._retries.pause_s * 2**attempt)
-            attempt += 1
+                        pause_s = following.pause_refused(response)
+                    else:
+                        for line in _lines(response):
+                            status = following.take(line)
+                            if status is not None:
+                                yield status
+                                if status.state.final:
+                                    return
+            except httpx.RequestError as error:
+                ended = error
+            time.sleep(following.pause_ended(ended) if pause_s is None else pause_s)
 
     def wait(self, job_id: str) -> JobStatus:
         """Return a job's status when it is over."""
-        return [*self.events(job_id)][-1]
+        return deque(self.events(job_id), maxlen=1).pop()
 
     def results(self, job_id: str, task: Task) -> pa.Table:
         """Return the labels of a finished job as the flat table of `contract.tables`."""
@@ -223,8 +243,7 @@ class AsyncClient:
     ) -> None:
         self.url = service_address(base_url)
         self._retries = retries or Retries()
-        verify: Any = True if ca_file is None else str(ca_file)
-        self._http = httpx.AsyncClient(headers=headers_with(key), timeout=timeouts(timeout_s), verify=verify)
+        self._http = httpx.AsyncClient(headers=headers_with(key), timeout=timeouts(timeout_s), verify=trusted(ca_file))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -243,8 +262,8 @@ class AsyncClient:
         for attempt in count():
             try:
                 response = await self._http.request(call.method, f"{self.url}{call.path}", **call.arguments)
-            except httpx.TransportError as error:
-                raise _unreachable(self.url, error) from error
+            except httpx.RequestError as error:
+                raise broken(self.url, error) from error
             pause_s = self._retries.pause_before(attempt, response) if call.again else None
             if pause_s is None:
                 break
@@ -263,7 +282,7 @@ class AsyncClient:
 
     async def detect(self, images: Sequence[Media]) -> DetectAnswer:
         """Return boxes on images, a result each, in order."""
-        return await self.send(calls.detect(images))
+        return await self.send(await asyncio.to_thread(calls.detect, images))
 
     async def sentiment(self, texts: Sequence[str]) -> SentimentAnswer:
         """Return the sentiment of texts, a result each, in order."""
@@ -271,7 +290,7 @@ class AsyncClient:
 
     async def video(self, media: Media) -> VideoAnswer:
         """Return shots, keyframes and events of a video."""
-        return await self.send(calls.video(media))
+        return await self.send(await asyncio.to_thread(calls.video, media))
 
     def detect_stream(self, images: Iterable[Media]) -> AsyncIterator[ImageResult]:
         """Yield boxes on any number of images, a result each, in order, while further ones are read and sent."""
@@ -293,12 +312,12 @@ class AsyncClient:
                             if not response.is_success:
                                 await response.aread()
                                 raise refused(self.url, response)
-                            async for line in response.aiter_lines():
+                            async for line in _lines_async(response):
                                 row = part.take(line, self.url)
                                 if row is not None:
                                     yield row
-                except httpx.TransportError as error:
-                    raise _unreachable(self.url, error) from error
+                except httpx.RequestError as error:
+                    raise broken(self.url, error) from error
                 if pause_s is None:
                     break
                 await asyncio.sleep(pause_s)
@@ -310,7 +329,7 @@ class AsyncClient:
 
     async def submit(self, order: Order) -> JobStatus:
         """Order a job; the same order again gives the same job."""
-        return await self.send(calls.submit(order))
+        return await self.send(await asyncio.to_thread(calls.submit, order))
 
     async def jobs(self) -> list[JobStatus]:
         """Return all jobs, the newest first."""
@@ -326,31 +345,33 @@ class AsyncClient:
 
     async def events(self, job_id: str) -> AsyncIterator[JobStatus]:
         """Yield a job's status as it changes, the last one final; a broken connection is taken up where it broke."""
-        reader = EventReader()
-        attempt = 0
+        following = Following(self.url, self._retries)
+        url = f"{self.url}{calls.events_path(job_id)}"
         while True:
-            headers = {} if reader.last_id is None else {"last-event-id": reader.last_id}
+            ended: httpx.RequestError | None = None
+            pause_s: float | None = None
             try:
-                async with self._http.stream("GET", f"{self.url}{calls.events_path(job_id)}", headers=headers) as response:
+                async with self._http.stream("GET", url, headers=following.headers()) as response:
                     if not response.is_success:
                         await response.aread()
-                        raise refused(self.url, response)
-                    async for line in response.aiter_lines():
-                        status = reader.take(line)
-                        if status is not None:
-                            attempt = 0
-                            yield status
-                            if status.state.final:
-                                return
-            except httpx.TransportError as error:
-                if attempt >= self._retries.times:
-                    raise _unreachable(self.url, error) from error
-            await asyncio.sleep(self._retries.pause_s * 2**attempt)
-            attempt += 1
+                        pause_s = following.pause_refused(response)
+                    else:
+                        async for line in _lines_async(response):
+                            status = following.take(line)
+                            if status is not None:
+                                yield status
+                                if status.state.final:
+                                    return
+            except httpx.RequestError as error:
+                ended = error
+            await asyncio.sleep(following.pause_ended(ended) if pause_s is None else pause_s)
 
     async def wait(self, job_id: str) -> JobStatus:
         """Return a job's status when it is over."""
-        return [status async for status in self.events(job_id)][-1]
+        last: deque[JobStatus] = deque(maxlen=1)
+        async for status in self.events(job_id):
+            last.append(status)
+        return last.pop()
 
     async def results(self, job_id: str, task: Task) -> pa.Table:
         """Return the labels of a finished job as the flat table of `contract.tables`."""

@@ -4,14 +4,13 @@ A client that does not read while it writes may send a service no more lines in 
 (`limits.max_items`): both sides would wait for each other. So a stream is cut into calls that are smaller.
 """
 
-import base64
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from serving.client.calls import Media, content_of, name_of
+from serving.client.calls import Media, image_document, json_bytes, name_of
 from serving.client.errors import ForeignAnswerError, RefusedError
 from serving.http.documents import ImageResult, Result, TextResult
 from serving.http.lines import MEDIA_TYPE
@@ -69,7 +68,9 @@ class LinesCall(Generic[Row]):
 
 def detect(images: Iterable[Media]) -> Iterator[LinesCall[ImageResult]]:
     """Boxes on images."""
-    return _calls("/v1/detect", ImageResult, (_image(name_of(number, each), each) for number, each in enumerate(images)))
+    return _calls(
+        "/v1/detect", ImageResult, (image_document(name_of(number, each), each) for number, each in enumerate(images))
+    )
 
 
 def sentiment(texts: Iterable[str]) -> Iterator[LinesCall[TextResult]]:
@@ -77,17 +78,11 @@ def sentiment(texts: Iterable[str]) -> Iterator[LinesCall[TextResult]]:
     return _calls("/v1/sentiment", TextResult, ({"item": str(number), "text": each} for number, each in enumerate(texts)))
 
 
-def _image(item: str, media: Media) -> dict[str, str]:
-    if isinstance(media, str):
-        return {"item": item, "uri": media}
-    return {"item": item, "data": base64.b64encode(content_of(media)).decode()}
-
-
 def _calls(path: str, model: type[Row], items: Iterable[Mapping[str, str]]) -> Iterator[LinesCall[Row]]:
     lines: list[bytes] = []
     size = 0
     for item in items:
-        line = json.dumps(item).encode() + b"\n"
+        line = json_bytes(item) + b"\n"
         if lines and (len(lines) >= _MOST_LINES or size + len(line) > _MOST_BYTES):
             yield LinesCall(path, model, lines)
             lines, size = [], 0

@@ -73,5 +73,8 @@ def test_a_job_shows_its_key_to_a_server(cli: Any, raw: Path, tmp_path: Path, li
     assert cli("keys", "add", "job", "--scope", "predict", "--file", tmp_path / "keys.json") == 0
     (tmp_path / "key").write_text(cli.out, encoding="utf-8")
     assert cli.on_lot("prelabel", *fakes, "--key-file", tmp_path / "absent") == 2
+    (tmp_path / "empty").write_text("\n", encoding="utf-8")
+    assert cli.on_lot("prelabel", *fakes, "--key-file", tmp_path / "empty") == 2
+    assert "holds no key" in cli.err
     assert cli.on_lot("prelabel", *fakes, "--key-file", tmp_path / "key") == 0
     assert "0 rejected" in cli.out
