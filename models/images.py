@@ -1,5 +1,6 @@
 """Encoded images to RGB pixels, upright, whatever their mode; a broken file is an error with a reason."""
 
+import functools
 import io
 import struct
 import zlib
@@ -26,6 +27,23 @@ _UPRIGHT: Final = MappingProxyType(  # EXIF 2.32, tag Orientation: what turns th
     }
 )
 _SIDEWAYS: Final = frozenset({5, 6, 7, 8})
+# Of Pillow's formats those that hold pictures and nothing else: EPS would run Ghostscript on what a stranger wrote.
+_FORMATS: Final = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "JPEG2000", "AVIF", "PPM")
+_PACKAGES: Final = MappingProxyType(
+    {
+        b"PK\x03\x04": "an archive (ZIP or npz)",
+        b"PK\x05\x06": "an empty archive (ZIP or npz)",
+        b"\x93NUMPY": "an array (npy)",
+        **{bytes((0x80, protocol)): "a pickle" for protocol in range(2, 6)},
+        b"\x1f\x8b": "compressed with gzip",
+        b"BZh": "compressed with bzip2",
+        b"\xfd7zXZ\x00": "compressed with xz",
+        b"7z\xbc\xaf\x27\x1c": "an archive (7z)",
+        b"Rar!": "an archive (RAR)",
+        b"%!PS": "a PostScript program",
+        b"%PDF-": "a PDF document",
+    }
+)
 _DECODERS_FAULTS: Final = (
     OSError,
     ValueError,
@@ -46,11 +64,24 @@ def _orientation(image: Image.Image) -> int:
         return 1  # a damaged tag says nothing; the pixels may well be whole
 
 
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)  # not every build of Pillow has all of them
+
+
+def _no_image(content: bytes) -> str:
+    for beginning, name in _PACKAGES.items():
+        if content.startswith(beginning):
+            return f"it is {name}, which is not opened; send every image as an encoded file of its own"
+    return "it is not an image of a known format"
+
+
 def _open(content: bytes, max_pixels: int) -> Image.Image:
     try:
-        image = Image.open(io.BytesIO(content))
+        image = Image.open(io.BytesIO(content), formats=_formats())
     except UnidentifiedImageError as error:
-        raise SourceError("it is not an image of a known format") from error
+        raise SourceError(_no_image(content)) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise SourceError(f"it has more pixels than the limit of {max_pixels}") from error
     except _DECODERS_FAULTS as error:

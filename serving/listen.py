@@ -24,6 +24,7 @@ from starlette.types import ASGIApp
 
 from contract.errors import EndpointError, GoldgateError, InputError
 from contract.tables import Kind
+from serving.access.pace import TimelyHeads
 from serving.backend import LaneBackend
 from serving.config import Address, ServeSettings
 from serving.front import Front, open_door, open_front
@@ -197,6 +198,7 @@ def _signals() -> Iterator["queue.SimpleQueue[int]"]:
 def _uvicorn_config(app: ASGIApp, address: Address, drain_s: float) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=TimelyHeads,
         log_config=None,
         access_log=False,
         lifespan="off",

@@ -3,7 +3,6 @@
 Refusals are problems (RFC 9457), but for X-AnyLabeling, whose door has answers of its own that its client can bear.
 """
 
-import asyncio
 import ipaddress
 import time
 from collections.abc import Iterator, Mapping
@@ -12,12 +11,14 @@ from types import MappingProxyType
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from contract.errors import InputError
+from serving.access.browsers import check_origin, check_own_name
 from serving.access.credentials import CHALLENGE, token_of
 from serving.access.keys import Key, KeyRing, now_utc
 from serving.access.keys import Scope as Right
+from serving.access.pace import Pace
 from serving.access.rates import Meter
 from serving.access.scopes import scope_of
 from serving.access.settings import AccessSettings
@@ -55,12 +56,14 @@ class Access:
         """Return the key that lets a request pass; None where it needs none.
 
         Raises:
-            ProblemError: 401 it brings no key that is valid, 403 the key may not do this.
+            ProblemError: 401 it brings no key that is valid, 403 the key may not do this, or a page elsewhere sent it.
         """
+        check_origin(scope)
         right = scope_of(door, path)
         if self.ring is None:
             if not _is_loopback(_peer(scope)):
                 raise ProblemError(403, "this service asks for no keys, and so takes calls of its own machine alone")
+            check_own_name(scope)
             return None
         if right is None or (door is Door.CVAT and self._may_without(scope, right)):
             return None
@@ -123,11 +126,15 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
+        if scope["type"] == "websocket":  # no door speaks it, and none shall pass unasked
+            await send({"type": "websocket.close", "code": 1008})
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         door, path = self._place(scope)
-        receive = _in_time(receive, self._access.settings, by_piece=is_lines(scope))
+        pace = Pace(receive, self._access.settings, by_piece=is_lines(scope))
+        receive, send = pace.receive, pace.closing(send)
         with ExitStack() as held:
             try:
                 key = self._access.admit(door, path, scope)
@@ -160,32 +167,6 @@ async def _refuse(problem: ProblemError, door: Door, scope: Scope, receive: Rece
         headers["www-authenticate"] = CHALLENGE
     headers["connection"] = "close"  # what is left of the body is not waited for
     await response(scope, receive, send)
-
-
-def _in_time(receive: Receive, settings: AccessSettings, *, by_piece: bool) -> Receive:
-    """Return `receive` that gives a body up when it comes more slowly than `settings` say.
-
-    A body that is answered while it comes (`by_piece`) waits for the answers, too: there each piece alone has to be in time.
-    """
-    started = time.monotonic()
-    taken = 0
-    complete = False
-
-    async def timely() -> Message:
-        nonlocal taken, complete
-        if complete:
-            return await receive()  # now it tells only when the caller goes away
-        begun = time.monotonic() if by_piece else started + taken / settings.body_bytes_per_s
-        end = begun + settings.body_grace_s
-        try:
-            message = await asyncio.wait_for(receive(), max(0.0, end - time.monotonic()))
-        except asyncio.TimeoutError as error:
-            raise ProblemError(408, f"the body stopped coming after {taken} bytes; send it faster") from error
-        taken += len(message.get("body", b""))
-        complete = not message.get("more_body", False)
-        return message
-
-    return timely
 
 
 def _peer(scope: Scope) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

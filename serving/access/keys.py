@@ -4,22 +4,27 @@ A key is 256 random bits, so that a plain SHA-256 of it is as good as a slow pas
 try. What a thief of the file holds opens nothing.
 """
 
+import contextlib
 import datetime
+import fcntl
 import hashlib
 import hmac
+import logging
 import os
 import re
 import secrets
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from contract.errors import InputError
 from contract.files import json_bytes, read_json, storage_errors, write_bytes
+
+logger = logging.getLogger(__name__)
 
 _PREFIX: Final = "gg"
 _ID_BYTES: Final = 6
@@ -54,8 +59,8 @@ class Key(BaseModel):
     name: Annotated[str, Field(pattern=_NAME)]
     scopes: Annotated[tuple[Scope, ...], Field(min_length=1)]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    created: datetime.datetime
-    expires: datetime.datetime | None = None
+    created: AwareDatetime
+    expires: AwareDatetime | None = None
     rate_per_s: Annotated[float, Field(gt=0)] | None = None
     concurrent: Annotated[int, Field(gt=0)] | None = None
 
@@ -85,10 +90,12 @@ def read_keys(path: Path) -> list[Key]:
     Raises:
         InputError: it is not a file of keys.
     """
-    if not path.exists():
-        return []
     try:
+        if not path.exists():
+            return []
         keys = _Document.model_validate(read_json(path)).keys
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({(error.strerror or str(error)).lower()})") from error
     except ValidationError as error:
         raise InputError(f"{path}: not a file of keys ({error.error_count()} problem(s)); see 'goldgate keys'") from error
     if len({key.id for key in keys}) != len(keys) or len({key.name for key in keys}) != len(keys):
@@ -127,9 +134,6 @@ def add_key(
         InputError: the name is taken or not a name.
         StorageError: the file cannot be written.
     """
-    keys = read_keys(path)
-    if any(key.name == name for key in keys):
-        raise InputError(f"{path}: there is a key named {name!r} already; revoke it or choose another name")
     key_id, secret = secrets.token_hex(_ID_BYTES), secrets.token_urlsafe(_SECRET_BYTES)
     token = f"{_PREFIX}_{key_id}_{secret}"
     try:
@@ -145,7 +149,11 @@ def add_key(
     except ValidationError as error:
         found = error.errors()[0]
         raise InputError(f"{'.'.join(map(str, found['loc']))}: {found['msg']}") from error
-    _write_keys(path, [*keys, key])
+    with _alone(path):
+        keys = read_keys(path)
+        if any(each.name == name for each in keys):
+            raise InputError(f"{path}: there is a key named {name!r} already; revoke it or choose another name")
+        _write_keys(path, [*keys, key])
     return key, token
 
 
@@ -155,12 +163,24 @@ def revoke_key(path: Path, name: str) -> Key:
     Raises:
         InputError: there is none.
     """
-    keys = read_keys(path)
-    found = next((key for key in keys if key.name == name), None)
-    if found is None:
-        raise InputError(f"{path}: there is no key named {name!r}; 'goldgate keys list' shows those that there are")
-    _write_keys(path, [key for key in keys if key is not found])
+    with _alone(path):
+        keys = read_keys(path)
+        found = next((key for key in keys if key.name == name), None)
+        if found is None:
+            raise InputError(f"{path}: there is no key named {name!r}; 'goldgate keys list' shows those that there are")
+        _write_keys(path, [key for key in keys if key is not found])
     return found
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold the file at `path` against other commands: one that writes what it read before could revive a revoked key."""
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.with_name(f".{path.name}.lock").open("w")
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _digest(token: str) -> str:
@@ -182,13 +202,20 @@ class KeyRing:
         self._reading = threading.Lock()
         self._stamp = self._now()
         self._keys = {key.id: key for key in read_keys(path)}
+        self._broken: InputError | None = None
 
     def __len__(self) -> int:
         return len(self._keys)
 
     def find(self, token: str) -> Key | None:
-        """Return the key that `token` is of, expired or not; None where it is of none."""
+        """Return the key that `token` is of, expired or not; None where it is of none.
+
+        Raises:
+            InputError: the file is broken, and lets nobody in until it is mended.
+        """
         self._refresh()
+        if self._broken is not None:
+            raise self._broken
         parts = _TOKEN.fullmatch(token)
         key = self._keys.get(parts[1]) if parts else None
         # Compared also where there is no such key, so that time tells nothing.
@@ -208,5 +235,9 @@ class KeyRing:
             return
         with self._reading:
             # A file that is broken lets nobody in, rather than those whom it no longer names.
-            self._keys, self._stamp = {}, stamp
-            self._keys = {key.id: key for key in read_keys(self._path)}
+            self._keys, self._stamp, self._broken = {}, stamp, None
+            try:
+                self._keys = {key.id: key for key in read_keys(self._path)}
+            except InputError as error:
+                logger.error("nobody is let in: %s", error)
+                self._broken = error

@@ -12,7 +12,7 @@ from contract.tables import Kind
 from serving.config import ServeSettings
 from serving.http.bodies import parsed
 from serving.http.problems import ProblemError, validation_sentence
-from serving.http.uploads import Body, EncodedImage, Fetched, VideoBody, image_source, video_source
+from serving.http.uploads import Body, EncodedImage, Fetched, ItemName, VideoBody, image_source, video_source
 
 AnyItem = TypeVar("AnyItem", bound=Body)
 
@@ -20,14 +20,14 @@ AnyItem = TypeVar("AnyItem", bound=Body)
 class TextLine(Body):
     """One text, and a word to know it by."""
 
-    item: str | None = None
+    item: ItemName | None = None
     text: str
 
 
 class VideoLine(VideoBody):
     """One video, and a word to know it by."""
 
-    item: str | None = None
+    item: ItemName | None = None
 
 
 class Fetching:

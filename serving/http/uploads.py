@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import unquote
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from starlette.datastructures import UploadFile
 
 from contract.predictor import Source
@@ -27,6 +27,7 @@ _BASE64: Final = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 
 # For the document alone: on megabytes the decoder is the quicker judge.
 Base64 = Annotated[str, Field(json_schema_extra={"contentEncoding": "base64", "pattern": _BASE64})]
+ItemName = Annotated[str, Field(max_length=1024, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Uri = Annotated[str, Field(json_schema_extra={"format": "uri"})]
 ServerPath = Annotated[str, Field(json_schema_extra={"pattern": r"^[^\u0000]*$"})]
 
@@ -54,7 +55,7 @@ class EncodedImage(Body):
 
     model_config = ConfigDict(json_schema_extra=one_of({"data": "string", "uri": "string"}))
 
-    item: str | None = None
+    item: ItemName | None = None
     data: Base64 | None = None
     uri: Uri | None = None
 
@@ -135,9 +136,19 @@ async def read_files(request: Request, kind: Kind, limits: Limits) -> list[Sourc
             raise ProblemError(422, "the multipart body holds no file; send each as a part with a filename")
         check_count(len(files), limits.max_items)
         return [
-            Source(item=file.filename or str(index), kind=kind, uri="", data=await file.read())
+            Source(item=_file_name(file.filename or str(index)), kind=kind, uri="", data=await file.read())
             for index, file in enumerate(files)
         ]
+
+
+_NAMES: Final = TypeAdapter(ItemName)
+
+
+def _file_name(name: str) -> str:
+    try:
+        return _NAMES.validate_python(name)
+    except ValidationError as error:
+        raise ProblemError(422, "a file's name has control characters or more than 1024 characters") from error
 
 
 async def image_sources(request: Request, settings: ServeSettings) -> list[Source]:

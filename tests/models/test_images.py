@@ -1,7 +1,10 @@
 """Decoding: every mode, every orientation, and every kind of damage."""
 
 import contextlib
+import gzip
 import io
+import pickle
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import EpsImagePlugin, Image, ImageOps, features
 
 from contract.errors import SourceError
 from models.images import decode_image, image_size
@@ -20,6 +23,12 @@ PATTERN = np.random.default_rng(5).integers(0, 256, (24, 40, 3), np.uint8)
 def encoded(image: Image.Image, form: str = "PNG", **options: Any) -> bytes:
     file = io.BytesIO()
     image.save(file, form, **options)
+    return file.getvalue()
+
+
+def saved(save: Callable[[Any, Any], None]) -> bytes:
+    file = io.BytesIO()
+    save(file, PATTERN)
     return file.getvalue()
 
 
@@ -115,3 +124,41 @@ def test_a_file_that_is_cut_off_is_damaged() -> None:
     content = encoded(Image.fromarray(PATTERN), "JPEG")
     with pytest.raises(SourceError, match="it is damaged"):
         decode_image(content[: len(content) // 2])
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (pickle.dumps(np.zeros((2, 2, 3), np.uint8), protocol=2), "a pickle"),
+        (pickle.dumps(np.zeros((2, 2, 3), np.uint8)), "a pickle"),
+        (saved(np.save), "an array"),
+        (saved(np.savez), "an archive"),
+        (gzip.compress(encoded(Image.fromarray(PATTERN))), "compressed with gzip"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "a PostScript program"),
+        (b"%PDF-1.7\n", "a PDF document"),
+        (b"no image", "not an image of a known format"),
+    ],
+)
+def test_what_is_no_image_is_called_by_its_name_and_never_opened(content: bytes, name: str) -> None:
+    for read in (decode_image, image_size):
+        with pytest.raises(SourceError, match=name):
+            read(content)
+
+
+def test_postscript_reaches_no_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
+    def started(*_: Any, **__: Any) -> None:
+        raise AssertionError("Ghostscript would have been started")
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", started)
+    eps = encoded(Image.fromarray(PATTERN), "EPS")
+    with Image.open(io.BytesIO(eps)) as image, pytest.raises(AssertionError, match="Ghostscript"):
+        image.load()  # which is what Pillow does by itself
+    with pytest.raises(SourceError, match="PostScript"):
+        decode_image(eps)
+
+
+@pytest.mark.parametrize("form", ["JPEG2000", "PPM", "AVIF"])
+def test_other_formats_of_pictures(form: str) -> None:
+    if not features.check({"JPEG2000": "jpg_2000", "AVIF": "avif"}.get(form, "pil")):
+        pytest.skip(f"this Pillow has no {form}")
+    assert decode_image(encoded(Image.fromarray(PATTERN), form)).shape == (24, 40, 3)

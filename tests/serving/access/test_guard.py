@@ -190,6 +190,8 @@ def test_without_keys_only_this_machine_is_let_in(tmp_path: Path, listen: Listen
 
     reply = ask(listen(from_afar))
     assert (reply.status_code, "own machine alone" in reply.json()["detail"]) == (403, True)
+    # A proxy of this machine that says for whom it asks opens nothing to him.
+    assert ask(listen(app), {"x-forwarded-for": "127.0.0.1, 192.0.2.7"}).status_code == 403
     with pytest.raises(InputError, match="there are no keys"):
         Access(AccessSettings(keys_file=tmp_path / "absent.json"))
 
@@ -236,5 +238,6 @@ def test_a_body_that_trickles_is_given_up(listen: Listen) -> None:
             break
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"stopped coming" in answer
+    assert b"connection: close" in answer.lower()
     # What comes in time passes, however long it is.
     assert httpx.post(f"{url}/v1/sentiment", json={"text": "long " * 20_000}).status_code == 200

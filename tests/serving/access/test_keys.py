@@ -4,6 +4,7 @@ import datetime
 import json
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,8 @@ def test_a_ring_follows_its_file(tmp_path: Path) -> None:
     path.write_text("{", encoding="utf-8")
     with pytest.raises(InputError):
         ring.find(second)
-    assert ring.find(second) is None  # a broken file lets nobody in
+    with pytest.raises(InputError):
+        ring.find(second)  # a broken file lets nobody in, however often it is asked
     os.remove(path)  # noqa: PTH107
     assert ring.find(second) is None
 
@@ -98,3 +100,30 @@ def test_bad_files_names_and_limits_are_one_sentence(tmp_path: Path) -> None:
     path.write_text('{"keys": [{"id": 1}]}', encoding="utf-8")
     with pytest.raises(InputError, match=r"keys.json: not a file of keys"):
         read_keys(path)
+
+
+def test_times_without_a_zone_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    add_key(path, "a", [Scope.PREDICT])
+    document = json.loads(path.read_text(encoding="utf-8"))
+    document["keys"][0]["expires"] = "2999-01-01T00:00:00"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(InputError, match="not a file of keys"):
+        read_keys(path)
+
+
+def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "keys.json").mkdir()
+    with pytest.raises(InputError, match="cannot be read"):
+        read_keys(tmp_path / "keys.json")
+
+
+def test_commands_at_the_same_time_lose_no_key_and_revive_none(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    for number in range(8):
+        add_key(path, f"old{number}", [Scope.PREDICT])
+    with ThreadPoolExecutor(16) as pool:
+        added = [pool.submit(add_key, path, f"new{number}", [Scope.PREDICT]) for number in range(8)]
+        revoked = [pool.submit(revoke_key, path, f"old{number}") for number in range(8)]
+    assert [each.exception() for each in added] == [each.exception() for each in revoked] == [None] * 8
+    assert {key.name for key in read_keys(path)} == {f"new{number}" for number in range(8)}

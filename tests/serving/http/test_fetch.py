@@ -6,6 +6,8 @@ import contextlib
 import gzip
 import os
 import socket
+import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from serving.http import fetch as fetching
 from serving.http.fetch import UriRules, decode_data_uri, fetch
 from serving.http.problems import ProblemError
 
@@ -151,6 +154,32 @@ def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch, ho
     assert fetched(f"{host.url}/a", host.rules) == CONTENT
 
 
+def test_the_certificate_is_that_of_the_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    ask_for = f"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -keyout {key} -out {certificate}"
+    ask_for += " -subj /CN=media -addext subjectAltName=DNS:media.example.org"
+    subprocess.run(["openssl", *ask_for.split()], check=True, capture_output=True)  # noqa: S603, S607
+    own = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    own.load_cert_chain(certificate, key)
+    asked: list[str | None] = []
+    own.sni_callback = lambda _, name, __: asked.append(name)
+    monkeypatch.setattr(fetching, "_tls", lambda: ssl.create_default_context(cafile=certificate))
+    answers_of_dns(monkeypatch, ["127.0.0.1"])
+    content = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+    with raw_server(content, tls=own) as port:
+        name = f"media.example.org:{port}"
+        assert fetched(f"https://{name}/", rules(name)) == b"ok"
+    with raw_server(content, tls=own) as port:
+        other = f"other.example.org:{port}"
+        assert "certificate" in refused(502, f"https://{other}/?secret", rules(other)).detail
+    assert asked == ["media.example.org", "other.example.org"]
+    monkeypatch.undo()
+    answers_of_dns(monkeypatch, ["127.0.0.1"])
+    with raw_server(content, tls=own) as port:  # an authority that nobody trusts
+        name = f"media.example.org:{port}"
+        assert "certificate" in refused(502, f"https://{name}/", rules(name)).detail
+
+
 def test_redirects_are_followed_a_few_times(host: Host) -> None:
     assert fetched(f"{host.url}/302?location=/a", host.rules, headers={"authorization": "t"}) == CONTENT
     assert [request.headers.get("authorization") for request in host.seen] == ["t", "t"]
@@ -227,7 +256,7 @@ def test_answers_that_are_no_content(host: Host, status: str, ours: int, later: 
 
 
 @contextlib.contextmanager
-def raw_server(*pieces: bytes, sent: list[int] | None = None) -> Iterator[int]:
+def raw_server(*pieces: bytes, sent: list[int] | None = None, tls: ssl.SSLContext | None = None) -> Iterator[int]:
     """A server that answers one connection with `pieces`, and then says nothing until it is left; notes what it `sent`."""
     done = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -235,6 +264,7 @@ def raw_server(*pieces: bytes, sent: list[int] | None = None) -> Iterator[int]:
         def serve() -> None:
             with contextlib.suppress(OSError):
                 connection, _ = listener.accept()
+                connection = connection if tls is None else tls.wrap_socket(connection, server_side=True)
                 with connection:
                     connection.recv(65536)
                     for piece in pieces:
