@@ -22,6 +22,7 @@ from contract.errors import InputError, LabelsError
 from contract.predictor import Description, Source
 from contract.tables import Kind, Task
 from serving.client.errors import ForeignAnswerError
+from serving.client.files import UnreadFile
 from serving.http.documents import DetectAnswer, SentimentAnswer, VideoAnswer
 from serving.http.jobdocuments import JobList
 from serving.http.wire import MEDIA_TYPE as ARROW
@@ -162,8 +163,13 @@ def video(media: Media) -> Call[VideoAnswer]:
     """Shots, keyframes and events of a video."""
     if isinstance(media, str):
         return Call("POST", "/v1/video", _document(VideoAnswer), _json({"uri": media}))
-    ((name, _),) = _named([media])
-    return Call("POST", "/v1/video", _document(VideoAnswer), {"files": {"file": (name, content_of(media))}})
+    return Call("POST", "/v1/video", _document(VideoAnswer), {"files": [_part(name_of(0, media), media)]})
+
+
+def _part(name: str, media: bytes | Path) -> tuple[str, tuple[str, Any]]:
+    """Return a file of a form; those here are read as they are sent."""
+    name = name.encode("utf-8", errors="replace").decode()
+    return "file", (name, media if isinstance(media, bytes) else UnreadFile(media))
 
 
 def label_chunk(kind: Kind, sources: Sequence[Source]) -> Call[pa.Table]:
@@ -188,7 +194,8 @@ class Order:
         lot: a plain name.
         sources: files and folders of the service's machine.
         texts: contents, in order.
-        images: files here or contents, each called by its name or number.
+        images: files here or contents, each called by its name or number; together no more than a body of JSON may hold.
+        files: images, videos and texts here, each called by its name; sent as they are read, so that there may be many.
         idempotency_key: word for this very order; sent again, it gives the same job.
     """
 
@@ -197,6 +204,7 @@ class Order:
     sources: Sequence[str] = ()
     texts: Sequence[str] = ()
     images: Sequence[bytes | Path] = ()
+    files: Sequence[Path] = ()
     idempotency_key: str | None = None
 
 
@@ -210,10 +218,19 @@ def submit(order: Order) -> Call[JobStatus]:
         body["texts"] = list(order.texts)
     if order.images:
         body["images"] = [image_document(*each) for each in _named(order.images)]
-    arguments = _json(body)
+    arguments = _form(body, order.files) if order.files else _json(body)
     if order.idempotency_key is not None:
-        arguments["headers"]["idempotency-key"] = _checked(order.idempotency_key)
+        arguments["headers"] |= {"idempotency-key": _checked(order.idempotency_key)}
     return Call("POST", "/v1/jobs", _document(JobStatus), arguments)
+
+
+def _form(body: Mapping[str, Any], files: Sequence[Path]) -> dict[str, Any]:
+    """Return an order with its files; what is no plain word in `body` stands in its field as JSON."""
+    for path in files:
+        if '"' in path.name or not path.name.isprintable():
+            raise InputError(f"{str(path)!r}: a form cannot hold this name; rename it, or send it among the images")
+    fields = {name: value if isinstance(value, str) else json_bytes(value).decode() for name, value in body.items()}
+    return {"data": fields, "files": [_part(path.name, path) for path in files], "headers": {}}
 
 
 def _checked(idempotency_key: str) -> str:

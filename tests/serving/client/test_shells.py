@@ -186,6 +186,30 @@ def test_a_job_from_the_order_to_its_results(service: tuple[str, str]) -> None:
     assert asyncio.run(again()) == (seen[-1], table)
 
 
+def test_files_of_an_order_are_sent_as_they_are_read(service: tuple[str, str], tmp_path: Path) -> None:
+    url, key = service
+    files = [tmp_path / f"图 {number};.png" for number in range(40)]
+    for number, path in enumerate(files):
+        path.write_bytes(picture(number))
+    order = Order(contract(), "week-2", texts=["a", "b"], images=[picture(99)], files=files, idempotency_key="once")
+
+    async def by_loop() -> JobStatus:
+        async with AsyncClient(url, key=key) as client:
+            return await client.submit(order)
+
+    with Client(url, key=key) as client:
+        job = client.submit(order)
+        done = client.wait(job.id)
+        assert (done.state, done.items) == (JobState.DONE, 43), done.reason
+        named = {image["file_name"].rsplit("/")[-1] for image in client.coco(job.id)["images"]}
+        assert named >= {path.name for path in files}
+        assert asyncio.run(by_loop()).id == job.id
+        with pytest.raises(InputError, match=r"absent.png: cannot be read"):
+            client.submit(Order("c", "l", files=[tmp_path / "absent.png"]))
+        with pytest.raises(InputError, match="a form cannot hold this name"):
+            client.submit(Order("c", "l", files=[tmp_path / 'a"b.png']))
+
+
 def test_refusals_are_one_sentence(service: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     url, key = service
     with Client(url) as client, pytest.raises(RefusedError, match=r"a key is needed.*HTTP 401") as refused:
