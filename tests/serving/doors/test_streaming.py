@@ -242,8 +242,8 @@ class Talk:
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self.socket = socket.create_connection((parts.hostname or "", parts.port or 0), timeout=30)
-        head = f"POST /v1/sentiment HTTP/1.1\r\nhost: x\r\ncontent-type: {MEDIA_TYPE}\r\ntransfer-encoding: chunked\r\n\r\n"
-        self.socket.sendall(head.encode())
+        head = f"POST /v1/sentiment HTTP/1.1\r\nhost: {parts.netloc}\r\ncontent-type: {MEDIA_TYPE}\r\n"
+        self.socket.sendall(f"{head}transfer-encoding: chunked\r\n\r\n".encode())
         self._answer: http.client.HTTPResponse | None = None
 
     def send(self, data: bytes) -> int:
