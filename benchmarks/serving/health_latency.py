@@ -47,7 +47,7 @@ def image(seed: int) -> bytes:
 
 def request(path: str, content_type: str, body: bytes) -> bytes:
     """Return a whole HTTP request."""
-    head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: {content_type}\r\ncontent-length: {len(body)}\r\n\r\n"
+    head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {content_type}\r\ncontent-length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
@@ -102,7 +102,7 @@ def poll(port: int, seconds: float) -> list[float]:
         until_s = time.monotonic() + seconds
         while time.monotonic() < until_s:
             started_s = time.perf_counter()
-            connection.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
             answer = b""
             while b'"up"' not in answer:
                 answer += connection.recv(4096)
