@@ -131,6 +131,8 @@ class Bench:
         found: dict[str, Any] = {}
         with setup.start() as server:
             for call in setup.calls(server):
+                if self.options.calls and self.options.calls not in call.name:
+                    continue
                 drive = self._driver(server, call, fixed=fixed)
                 found[call.name] = {}
                 for clients in self.options.yolo_clients if fixed else self.options.clients:
@@ -198,6 +200,8 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--parts", nargs="+", choices=["fake", "yolo"], default=["fake", "yolo"])
     parser.add_argument("--only", help="set-ups whose name holds this")
+    parser.add_argument("--calls", help="calls whose name holds this")
+    parser.add_argument("--again", action="store_true", help="put what is measured into the document that is there")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64])
     parser.add_argument("--yolo-clients", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--seconds", type=float, default=5.0, help="of a round")
@@ -242,14 +246,19 @@ def main() -> None:
     images = options.data / "detection" / "images"
     with tempfile.TemporaryDirectory() as folder, servers.image_host(images) as host:
         bench = Bench(options, Path(folder), host)
+        if options.again:
+            before = json.loads(options.out.read_text(encoding="utf-8"))
+            document["bare"], document["results"] = before["bare"], before["results"]
+            document["commit_before"] = before["commit"]
         for part in options.parts:
-            document["bare"][part] = bench.bare(part)
-            print(json.dumps(document["bare"][part]), flush=True)
-            document["results"][part] = {}
+            if part not in document["bare"]:
+                document["bare"][part] = bench.bare(part)
+                print(json.dumps(document["bare"][part]), flush=True)
+            results = document["results"].setdefault(part, {})
             for setup in bench.setups(part):
                 if options.only and options.only not in setup.name:
                     continue
-                document["results"][part][setup.name] = bench.run(setup, fixed=part == "yolo")
+                results.setdefault(setup.name, {}).update(bench.run(setup, fixed=part == "yolo"))
                 document["seconds"] = round(time.time() - started)
                 if options.out:
                     options.out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

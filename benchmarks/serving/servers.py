@@ -1,7 +1,6 @@
 """The servers under load, each a process of its own: ours in its ways to run, and its peers."""
 
 import contextlib
-import http.server
 import json
 import os
 import subprocess
@@ -145,7 +144,7 @@ def plain(folder: Path, model: str) -> Iterator[Running]:
 def image_host(images: Path) -> Iterator[str]:
     """Serve a folder as Label Studio's server does its files, and yield the address."""
     port = free_port()
-    command = [sys.executable, "-m", http.server.__name__, "--bind", "127.0.0.1", "--directory", str(images), str(port)]
+    command = [sys.executable, "-m", "benchmarks.serving.imagehost", str(port), str(images)]
     url = f"http://127.0.0.1:{port}"
     with running(command, {}, url=url, up=f"{url}/", log=Path(os.devnull)):
         yield url
