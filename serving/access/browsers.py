@@ -56,8 +56,9 @@ def check_own_name(scope: Scope) -> None:
     try:
         name = urlsplit(f"//{host}").hostname or ""
     except ValueError:
-        name = "?"
-    if name and name != "localhost" and not name.endswith(".localhost") and not _is_address(name):
+        name = "not.a.name"
+    # Nobody on the internet can own a name without a dot, or one of these ends (RFC 6761; ICANN's .internal).
+    if "." in name and not name.endswith((".localhost", ".internal")) and not _is_address(name):
         raise ProblemError(403, "without keys this service answers to localhost and to addresses alone, not to other names")
 
 

@@ -72,11 +72,19 @@ def test_own_pages_and_programs_pass(listen: Listen) -> None:
 def test_without_keys_a_name_that_was_bent_to_the_loopback_is_refused(tmp_path: Path, listen: Listen) -> None:
     url = opened(listen, AccessSettings(auth="none"))
     port = url.rpartition(":")[2]
-    for host in ("evil.example.org", f"evil.example.org:{port}", "localhost.evil.org", "127.0.0.1.evil.org", "a@b", "["):
+    for host in (
+        "evil.example.org",
+        f"evil.example.org:{port}",
+        "localhost.evil.org",
+        "127.0.0.1.evil.org",
+        "a@b.org",
+        "[",
+        "internal.org",
+    ):
         reply = httpx.get(f"{url}/v1/models", headers={"host": host})
         assert (reply.status_code, "localhost" in reply.json()["detail"]) == (403, True), host
         assert httpx.get(f"{url}/healthz", headers={"host": host}).status_code == 200
-    for host in ("localhost", f"LOCALHOST:{port}", f"[::1]:{port}", "10.1.2.3", "tests.localhost"):
+    for host in ("localhost", f"LOCALHOST:{port}", f"[::1]:{port}", "10.1.2.3", "tests.localhost", "host.docker.internal"):
         assert httpx.get(f"{url}/v1/models", headers={"host": host}).status_code == 200, host
     path = tmp_path / "keys.json"
     _, token = add_key(path, "a", [Scope.PREDICT])
