@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 from contract.errors import EndpointError, FormatError, InputError
 from contract.files import canonical_json, write_bytes, write_json
 from contract.formats.labelstudio.config import label_config
-from contract.formats.labelstudio.tags import read_label_config
+from contract.formats.labelstudio.tags import LabelInterface, read_label_config
 from contract.formats.labelstudio.tasks import tasks_of
 from contract.tables import Kind
 from goldgate.console import EXIT_DONE, emit_json, emit_text, progress_of_files, say
@@ -94,12 +94,14 @@ class Sent:
 def send_labels(stage: Stage, at: At, *, from_: str, portion: Portion | None = None, as_json: bool) -> int:
     """Bring labels of the lot into a project of Label Studio as predictions, and print what was sent."""
     labels, version = labels_to_show(stage, from_, portion)
-    by_kind = tasks_of(labels, lot_view(stage, model_version=version), media=at.address if at.media is not None else None)
+    view = lot_view(stage, model_version=version)
+    by_kind = tasks_of(labels, view, media=at.address if at.media is not None else None)
+    lot = Lot(frozenset(view.rows), blind=portion is not None)
     with at.open() as project:
         kind = _kind_of(project, by_kind, stage)
         if kind is not Kind.TEXT and at.media is None:
             say(f"goldgate: {kind.value}s are named as in the manifest; --media names where Label Studio finds them")
-        sent = Sending(project, by_kind[kind], stage.lot.reviews / f"{at.key}.json").run(kind)
+        sent = Sending(project, by_kind[kind], stage.lot.reviews / f"{at.key}.json", lot).run(kind)
     left = {other.value: len(tasks) for other, tasks in sorted(by_kind.items()) if other is not kind}
     if as_json:
         counts = {"items": sent.items, "tasks_added": sent.tasks, "predictions_added": sent.predictions}
@@ -132,20 +134,43 @@ def _kind_of(project: LabelStudioProject, by_kind: Mapping[Kind, Sequence[Task]]
         fields = ", ".join(f"${target.key}" for target in interface.targets)
         wanted = " or ".join(f"${kind.value}" for kind in by_kind)
         raise FormatError(f"{project.name} labels {fields}, and the items are {wanted}; use the exported label_config.xml")
-    places = {(control.name, control.target.name) for control in interface.controls}
-    for task in by_kind[kinds[0]]:
-        for region in _regions(task):
-            if (region["from_name"], region["to_name"]) not in places:
-                raise FormatError(
-                    f"{project.name} has no control {region['from_name']!r} on {region['to_name']!r}, so that it would "
-                    "not show the labels; give it the exported label_config.xml"
-                )
+    _check_places(project, interface, by_kind[kinds[0]])
     return kinds[0]
+
+
+def _check_places(project: LabelStudioProject, interface: LabelInterface, tasks: Iterable[Task]) -> None:
+    labels = {(control.name, control.target.name): control.labels for control in interface.controls}
+    for region in (region for task in tasks for region in _regions(task)):
+        control = region["from_name"], region["to_name"]
+        if control not in labels:
+            raise FormatError(
+                f"{project.name} has no control {control[0]!r} on {control[1]!r}, so that it would "
+                "not show the labels; give it the exported label_config.xml"
+            )
+        absent = next((label for label in region["value"][region["type"]] if label not in labels[control]), None)
+        if absent is not None:
+            raise FormatError(
+                f"{project.name} has no label {absent!r} in its control {control[0]!r}, so that it would drop "
+                "the prediction; give it the exported label_config.xml"
+            )
 
 
 def _regions(task: Task) -> Iterator[Mapping[str, Any]]:
     for prediction in task["predictions"]:
         yield from prediction["result"]
+
+
+@dataclass(frozen=True)
+class Lot:
+    """What a run must know beyond what it sends.
+
+    Args:
+        items: all items of the lot, so that a task of one is not taken for another of equal content.
+        blind: whether what has no prediction is to be labelled by people who see none.
+    """
+
+    items: frozenset[str]
+    blind: bool = False
 
 
 class Sending:
@@ -155,11 +180,14 @@ class Sending:
         project: where to.
         tasks: what the project is to hold.
         record: the file that says what has landed.
+        lot: of the tasks' items; made of them alone if left out.
     """
 
-    def __init__(self, project: LabelStudioProject, tasks: Sequence[Task], record: Path) -> None:
+    def __init__(self, project: LabelStudioProject, tasks: Sequence[Task], record: Path, lot: Lot | None = None) -> None:
         self._project = project
         self._tasks = tasks
+        self._lot = lot or Lot(frozenset(task["data"]["item"] for task in tasks))
+        self._versions = {guess["model_version"] for task in tasks for guess in task["predictions"]}
         self._items = {task["data"]["item"]: task["data"]["sha256"] for task in tasks}
         self._record = record
 
@@ -174,6 +202,7 @@ class Sending:
         found = list(self._project.tasks())
         before = {facts.number for facts in found}
         known = self._known(found, before, sent)
+        self._check_blind(known)
         new = [task["data"] for task in self._tasks if task["data"]["item"] not in known]
         self._each_chunk("tasks", new, self._project.add_tasks)
         sent.tasks = len(new)
@@ -196,7 +225,31 @@ class Sending:
         for facts in landed.values():
             self._once_each(facts, sent)
         self._write_record(landed)
+        self._check_landed(landed, sent)
         return sent
+
+    def _check_blind(self, known: Mapping[str, TaskFacts]) -> None:
+        for task in self._tasks if self._lot.blind else ():
+            item = task["data"]["item"]
+            if not task["predictions"] and item in known and known[item].predictions:
+                raise FormatError(
+                    f"{self._project.name}: task {known[item].number} shows predictions for item {item!r}, which is to be "
+                    "labelled blind; take another project"
+                )
+
+    def _check_landed(self, landed: Mapping[str, TaskFacts], sent: Sent) -> None:
+        """Label Studio passes over a prediction that it holds for invalid, and answers as if it stood there."""
+        absent = [
+            task["data"]["item"]
+            for task in self._tasks
+            for prediction in task["predictions"]
+            if task["data"]["item"] not in landed or not landed[task["data"]["item"]].has(prediction["model_version"])
+        ]
+        if absent:
+            raise EndpointError(
+                f"{self._project.name}: of {sent.predictions} predictions that were sent {len(absent)} do not stand there, "
+                f"such as that of item {absent[0]!r}; Label Studio's log says what it holds against them"
+            )
 
     def _known(self, found: Iterable[TaskFacts], before: set[int], sent: Sent) -> dict[str, TaskFacts]:
         """Return item -> its task of those that were found.
@@ -207,8 +260,9 @@ class Sending:
         by_hash = {sha256: item for item, sha256 in self._items.items()}
         known: dict[str, TaskFacts] = {}
         for facts in found:
-            item = facts.item if facts.item in self._items else by_hash.get(facts.sha256 or "")
-            if item is None:
+            # As on the way back: the name counts where the lot has it, and else the content.
+            item = facts.item if facts.item in self._lot.items else by_hash.get(facts.sha256 or "")
+            if item is None or item not in self._items:
                 continue
             if facts.sha256 is not None and facts.sha256 != self._items[item]:
                 raise FormatError(
@@ -233,7 +287,7 @@ class Sending:
             return
         seen = set()
         for number, version in self._project.predictions_of(facts.number):
-            if version in seen:
+            if version in seen and version in self._versions:
                 self._project.remove_prediction(number)
                 sent.removed += 1
             seen.add(version)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from contract.errors import EndpointError, FormatError, InputError
 from contract.files import canonical_json
 from contract.tables import Kind
-from goldgate.labelstudioproject import At, Sending, Sent, at_of, chunks
+from goldgate.labelstudioproject import At, Lot, Sending, Sent, at_of, chunks
 from serving.peers.labelstudio import LabelStudioProject, TaskFacts
 from tests.conftest import free_port, listening
 from tests.oracles.labelstudioserver import PERSONAL, TOKEN, Memory
@@ -31,9 +31,9 @@ class Server:
     def __init__(self, memory: Memory, url: str, folder: Path) -> None:
         self.memory, self.url, self.record = memory, url, folder / "record.json"
 
-    def send(self, tasks: list[dict[str, Any]], *, token: str = TOKEN) -> Sent:
+    def send(self, tasks: list[dict[str, Any]], *, token: str = TOKEN, lot: Lot | None = None) -> Sent:
         with LabelStudioProject(self.url, 1, token) as project:
-            return Sending(project, tasks, self.record).run(Kind.TEXT)
+            return Sending(project, tasks, self.record, lot).run(Kind.TEXT)
 
     def assert_once_each(self, tasks: list[dict[str, Any]]) -> None:
         memory = self.memory
@@ -97,6 +97,48 @@ def test_tasks_of_others_are_joined_by_hash_or_left_alone(server: Server) -> Non
     sent = server.send([task(0, "m@1"), task(1, "m@1")])
     assert (sent.tasks, sent.predictions) == (1, 2)
     assert len(server.memory.tasks) == 4
+
+
+def test_predictions_of_others_that_stand_twice_stay(server: Server) -> None:
+    number = server.memory.add_task(task(1)["data"])
+    for _ in range(2):
+        server.memory.add_prediction({"task": number, "model_version": "a backend's", "result": []})
+    sent = server.send([task(1, "m@1")])
+    assert (sent.predictions, sent.removed) == (1, 0)
+    found = Counter(each["model_version"] for each in server.memory.predictions.values())
+    assert found == {"a backend's": 2, "m@1": 1}
+
+
+def test_predictions_that_the_server_drops_without_a_word_are_told(server: Server) -> None:
+    server.memory.drops = lambda prediction: prediction["task"] == max(server.memory.tasks)
+    with pytest.raises(EndpointError, match=r"of 4 predictions .* 1 do not stand there, such as that of item 't:5'"):
+        server.send(TASKS[:6])
+    server.memory.drops = lambda prediction: False
+    assert server.send(TASKS[:6]).predictions == 1
+    server.assert_once_each(TASKS[:6])
+
+
+def test_nobody_who_labels_blind_is_shown_a_prediction(server: Server) -> None:
+    server.send([task(1, "m@1"), task(2)])
+    lot = Lot(frozenset({"t:1", "t:2"}), blind=True)
+    with pytest.raises(FormatError, match=r"task \d+ shows predictions for item 't:1', which is to be labelled blind"):
+        server.send([task(1), task(2)], lot=lot)
+    assert server.send([task(2)], lot=lot) == Sent(Kind.TEXT, 1)
+    assert server.send([task(1, "m@1"), task(3)], lot=lot).tasks == 1
+
+
+def test_items_of_equal_content_keep_their_own_tasks(server: Server) -> None:
+    one, two = task(1, "m@1"), task(2, "m@1")
+    two["data"]["sha256"] = one["data"]["sha256"]
+    lot = Lot(frozenset({"t:1", "t:2"}))
+    assert server.send([one], lot=lot).tasks == 1
+    assert server.send([two], lot=lot).tasks == 1
+    assert server.send([one], lot=lot) == Sent(Kind.TEXT, 1)
+    assert sorted(each["data"]["item"] for each in server.memory.tasks.values()) == ["t:1", "t:2"]
+    assert len(server.memory.predictions) == 2
+    three = task(3)  # a name that the lot has not, as of an earlier intake: the item by its content
+    server.memory.add_task({**three["data"], "item": "before"})
+    assert server.send([three], lot=Lot(frozenset({"t:3"}))).tasks == 0
 
 
 def test_two_tasks_of_an_item_from_before_are_told(server: Server) -> None:

@@ -156,9 +156,11 @@ def test_what_is_wrong_is_told_in_a_sentence(
 ) -> None:
     other = '<View><Image name="image" value="$image"/><RectangleLabels name="cars" toName="image"><Label value="a"/>'
     wrong = labelstudio.create_project("another control", other + "</RectangleLabels></View>")
+    few = labelstudio.create_project("too few labels", other.replace("cars", "boxes") + "</RectangleLabels></View>")
     text = '<View><Text name="t" value="$text"/><Choices name="c" toName="t"><Choice value="a"/></Choices></View>'
     cases = [
         (images.words(labelstudio.url, wrong), "has no control 'boxes' on 'image'"),
+        (images.words(labelstudio.url, few), "in its control 'boxes', so that it would drop the prediction"),
         (
             images.words(labelstudio.url, labelstudio.create_project("of texts", text)),
             "labels $text, and the items are $image",
