@@ -4,8 +4,6 @@ Source: the API of Label Studio 1.23. Its own package label-studio-sdk holds Ope
 not go with, and is not needed for the few calls here.
 """
 
-import base64
-import binascii
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from contract.errors import EndpointError, InputError
+from serving.peers.labelstudiotokens import access_of, is_personal
 
 _PAGE: Final = 500
 _TIMEOUT_S: Final = 600.0
@@ -214,7 +213,7 @@ class _TokenAuth(httpx.Auth):
     def __init__(self, url: str, token: str) -> None:
         self._url = url
         self._token = token
-        self._personal = _is_personal(token)
+        self._personal = is_personal(token)
         self._access: str | None = None
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
@@ -229,26 +228,7 @@ class _TokenAuth(httpx.Auth):
             if answer.status_code != httpx.codes.UNAUTHORIZED:
                 return
         exchanged = yield httpx.Request("POST", f"{self._url}/api/token/refresh", json={"refresh": self._token})
-        self._access = _access_of(exchanged)
+        self._access = access_of(exchanged)
         if self._access is not None:
             request.headers["authorization"] = f"Bearer {self._access}"
         yield request
-
-
-def _access_of(exchanged: httpx.Response) -> str | None:
-    try:
-        access = exchanged.json()["access"] if exchanged.is_success else None
-    except (ValueError, KeyError, TypeError):
-        return None
-    return access if isinstance(access, str) else None
-
-
-def _is_personal(token: str) -> bool:
-    """Return whether a token is a personal access token, which is a JWT."""
-    head, *rest = token.split(".")
-    if len(rest) != 2:
-        return False
-    try:
-        return b'"alg"' in base64.urlsafe_b64decode(head + "=" * (-len(head) % 4))
-    except (binascii.Error, ValueError):
-        return False

@@ -5,8 +5,6 @@ is one of the configured ones. Sources: labelstud.io, "Access tokens" and "Set u
 """
 
 import asyncio
-import base64
-import binascii
 import os
 import time
 from collections.abc import Mapping
@@ -18,6 +16,7 @@ import httpx
 from contract.errors import SourceError
 from serving.doors.labelstudio.settings import LabelStudioHost, LabelStudioSettings
 from serving.http.fetch import UriRules, fetch
+from serving.peers.labelstudiotokens import access_of, is_personal
 
 _REFRESH_TIMEOUT_S: Final = 10.0
 _ACCESS_LIVES_S: Final = 200.0
@@ -87,7 +86,7 @@ class TrustedHosts:
         token = await asyncio.to_thread(_token_of, host) or self._told.get(_origin(host.url))
         if token is None:
             return {}
-        if not _is_personal(token):
+        if not is_personal(token):
             return {"Authorization": f"Token {token}"}
         access, until = self._access.get(token, ("", 0.0))
         if time.monotonic() >= until:
@@ -148,24 +147,13 @@ def check_tokens(settings: LabelStudioSettings) -> None:
         _token_of(host)
 
 
-def _is_personal(token: str) -> bool:
-    """Return whether a token is a personal access token, a JWT, which is exchanged for one that opens files."""
-    head, *rest = token.split(".")
-    if len(rest) != 2:
-        return False
-    try:
-        return b'"alg"' in base64.urlsafe_b64decode(head + "=" * (-len(head) % 4))
-    except (binascii.Error, ValueError):
-        return False
-
-
 async def _refresh(host: LabelStudioHost, token: str) -> str:
     try:
         async with httpx.AsyncClient(timeout=_REFRESH_TIMEOUT_S, trust_env=False) as client:
             answer = await client.post(f"{host.url}/api/token/refresh/", json={"refresh": token})
-        access = answer.json()["access"] if answer.status_code == httpx.codes.OK else None
-    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+    except httpx.HTTPError as error:
         raise SourceError(f"{host.url} does not exchange the personal access token ({type(error).__name__})") from error
-    if not isinstance(access, str):
+    access = access_of(answer)
+    if access is None:
         raise SourceError(f"{host.url} refuses the personal access token (HTTP {answer.status_code}); make a new one")
     return access
