@@ -81,6 +81,8 @@ class Limits(Settings):
     max_job_items: Positive = 1024
     max_items_waiting: Positive = 256
     """Items that may wait for one model; more are refused with 503 until there is room."""
+    max_bytes_waiting: Positive = 512 * MIB
+    """Bytes of contents that may wait for one model."""
     max_chunk_items_waiting: Positive = 8192
     """Items of jobs' chunks that may wait for one model."""
     call_timeout_s: Seconds = 600.0

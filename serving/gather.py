@@ -5,6 +5,7 @@ caller thus never waits, and the batches grow with the load. What cannot be kept
 """
 
 import asyncio
+import functools
 import logging
 from collections import deque
 from collections.abc import Sequence
@@ -73,6 +74,7 @@ class Gather:
         self._batching = batching
         self._limits = limits
         self._queue: deque[_Waiting] = deque()
+        self._queued_bytes = 0
         self._flying: set[asyncio.Task[None]] = set()
         self._chunks = 0
         self._chunk_items = 0
@@ -81,8 +83,6 @@ class Gather:
         self._look_under_way: asyncio.Task[None] | None = None
         self._idle = asyncio.Event()
         self._idle.set()
-        self.sizes: deque[int] = deque(maxlen=1024)
-        """Items of the latest calls."""
 
     @property
     def waiting(self) -> int:
@@ -91,7 +91,9 @@ class Gather:
 
     def refusal(self) -> ProblemError | None:
         """Return why not even one item could wait now; None where one can."""
-        return self._busy(len(self._queue)) if len(self._queue) >= self._limits.max_items_waiting else None
+        limits = self._limits
+        full = len(self._queue) >= limits.max_items_waiting or self._queued_bytes >= limits.max_bytes_waiting
+        return self._busy(len(self._queue)) if full else None
 
     async def drained(self) -> None:
         """Return when nothing waits and no call is under way."""
@@ -106,10 +108,11 @@ class Gather:
         Raises:
             ProblemError: 503 too many items wait already, 504 no answer in time, and what the lane raises.
         """
-        self._admit(len(sources))
+        self._admit(sources)
         loop = asyncio.get_running_loop()
         waiting = [_Waiting(source, REQUEST_ID.get(), loop.create_future()) for source in sources]
         self._queue.extend(waiting)
+        self._queued_bytes += sum(map(_size, sources))
         self._idle.clear()
         self._send()
         rows = [each.row for each in waiting]
@@ -141,8 +144,10 @@ class Gather:
             self._chunks, self._chunk_items = self._chunks - 1, self._chunk_items - len(sources)
             self._settle()
 
-    def _admit(self, count: int) -> None:
-        if self._queue and len(self._queue) + count > self._limits.max_items_waiting:
+    def _admit(self, sources: Sequence[Source]) -> None:
+        limits, size = self._limits, sum(map(_size, sources))
+        too_many = len(self._queue) + len(sources) > limits.max_items_waiting
+        if self._queue and (too_many or self._queued_bytes + size > limits.max_bytes_waiting):
             raise self._busy(len(self._queue))
 
     def _busy(self, count: int) -> ProblemError:
@@ -161,7 +166,7 @@ class Gather:
                 break
             task = asyncio.create_task(self._call(batch))
             self._flying.add(task)
-            task.add_done_callback(self._landed)
+            task.add_done_callback(functools.partial(self._landed, batch))
         self._settle()
 
     def _most_calls(self) -> int:
@@ -173,17 +178,23 @@ class Gather:
         batch: list[_Waiting] = []
         size = 0
         while self._queue and len(batch) < self._batching.max_batch_size:
-            length = len(self._queue[0].source.data or b"")
+            length = _size(self._queue[0].source)
             if batch and size + length > self._limits.max_body_bytes:
                 break
             each = self._queue.popleft()
+            self._queued_bytes -= length
             if not each.row.done():
                 batch.append(each)
                 size += length
         return batch
 
-    def _landed(self, task: "asyncio.Task[None]") -> None:
+    def _landed(self, batch: Sequence[_Waiting], task: "asyncio.Task[None]") -> None:
         self._flying.discard(task)
+        fault = None if task.cancelled() else task.exception()
+        if fault is not None:  # a fault of ours, of which the callers must learn all the same
+            for each in batch:
+                if not each.row.done():
+                    each.row.set_exception(fault)
         self._send()
 
     def _settle(self) -> None:
@@ -192,7 +203,6 @@ class Gather:
 
     async def _call(self, batch: Sequence[_Waiting]) -> None:
         self._look()
-        self.sizes.append(len(batch))
         try:
             with carrying([each.request for each in batch]):
                 answer = await self._predict(batch)
@@ -231,6 +241,10 @@ class Gather:
 
     async def _count(self) -> None:
         self._replicas = max(1, await self._lane.replicas())
+
+
+def _size(source: Source) -> int:
+    return len(source.data or b"")
 
 
 def _deliver(batch: Sequence[_Waiting], rows: Sequence[Row]) -> None:

@@ -123,6 +123,39 @@ def test_a_full_queue_refuses_and_loses_nothing() -> None:
     asyncio.run(run())
 
 
+def test_contents_that_wait_are_bounded_by_their_bytes() -> None:
+    async def run() -> None:
+        lane = Lane()
+        lane.open.clear()
+        gathered = gather(lane, max_batch_size=1, calls_in_flight=1, max_bytes_waiting=10)
+        calls = []
+        for index in range(3):
+            calls.append(asyncio.create_task(gathered.label([source(f"{index}", b"12345")])))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        with pytest.raises(ProblemError, match="busy"):
+            await gathered.label([source("more", b"1")])
+        assert gathered.refusal() is not None
+        lane.open.set()
+        await asyncio.gather(*calls)
+        assert gathered.refusal() is None
+        assert (await gathered.label([source("large", b"x" * 99)]))[1]
+
+    asyncio.run(run())
+
+
+def test_a_fault_of_ours_reaches_the_callers() -> None:
+    class Faulty(Lane):
+        async def predict(self, sources: Sequence[Source]) -> pa.Table:
+            raise ZeroDivisionError("told to")
+
+    async def run() -> None:
+        with pytest.raises(ZeroDivisionError):
+            await gather(Faulty(), call_timeout_s=30).label([source("a")])
+
+    asyncio.run(run())
+
+
 def test_full_calls_do_not_wait_for_the_one_before() -> None:
     async def run() -> None:
         lane = Lane()
