@@ -84,6 +84,32 @@ class Limits(Strict):
     max_text_characters: Annotated[int, Field(gt=0)] = 100_000
 
 
+class KeyframeRule(Strict):
+    """How many keyframes the drafts have: one a shot, one in so many seconds of it, or one for each new sight in it.
+
+    `novelty` is how far two pictures differ, as a share of full range (models/keyframes.py); `most` counts within one shot.
+    """
+
+    rule: Literal["shot", "interval", "novelty"] = "shot"
+    seconds: Annotated[float, Field(gt=0)] | None = None
+    novelty: Annotated[float, Field(gt=0, le=1)] | None = None
+    most: Annotated[int, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _fields_belong_to_the_rule(self) -> "KeyframeRule":
+        for field, rule in (("seconds", "interval"), ("novelty", "novelty")):
+            given = getattr(self, field) is not None
+            if given != (self.rule == rule):
+                raise ValueError(f"{field} {'goes with' if given else 'is left open, which belongs to'} the rule {rule!r}")
+        if self.rule == "shot" and self.most is not None:
+            raise ValueError("most goes with the rules 'interval' and 'novelty'; the rule 'shot' gives one a shot")
+        return self
+
+
+def _is_one_a_shot(rule: KeyframeRule) -> bool:
+    return rule.rule == "shot"
+
+
 class Prelabel(Strict):
     """Which models make the drafts, by their names in configs/models.yaml or by path."""
 
@@ -94,6 +120,8 @@ class Prelabel(Strict):
     nms_iou: Annotated[float, Field(gt=0, le=1)] = 0.7
     max_boxes: Annotated[int, Field(gt=0)] = 300
     event_frames_per_second: Annotated[float, Field(gt=0)] = 2.0
+    # Left out of the canonical JSON where it says nothing new, so that terms of before keep their digest.
+    keyframes: Annotated[KeyframeRule, Field(exclude_if=_is_one_a_shot)] = KeyframeRule()
 
 
 Format = Literal["coco", "labelstudio", "cvat", "yolo", "yolo-darknet", "voc", "xanylabeling", "jsonl", "activitynet"]

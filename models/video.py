@@ -18,7 +18,7 @@ from contract.errors import InputError, SourceError
 from contract.guideline import Guideline, ObjectEvent
 from contract.predictor import Description, Predictor, Source
 from contract.tables import Kind, Task
-from contract.terms import Terms
+from contract.terms import KeyframeRule, Terms
 from models.events import Samples, find_events
 from models.features import FeatureLog, Features
 from models.frames import MAX_SECONDS, Frame, Timeline, VideoReader
@@ -26,7 +26,7 @@ from models.keyframes import pick_keyframes
 from models.registry import ModelEntry, build_predictor, default_model
 from models.shots import find_transitions, shots_between
 
-VERSION: Final = "1"  # of the algorithm: raised whenever the same video may get other labels
+VERSION: Final = "2"  # of the algorithm: raised whenever the same video may get other labels
 
 Picture = NDArray[np.uint8]
 
@@ -75,6 +75,7 @@ class VideoPredictor:
         self._name = name
         self._settings = settings or VideoSettings()
         self._guideline = terms.guideline if terms else Guideline(version="none")
+        self._keyframes = terms.prelabel.keyframes if terms else KeyframeRule()
         self._sampling = terms.prelabel.event_frames_per_second if terms else 0.0
         self._classes = {event.label for event in self._guideline.events if isinstance(event, ObjectEvent)}
         self._detector = None
@@ -95,6 +96,7 @@ class VideoPredictor:
             runtime=f"av {av.__version__}" + (f" + {behind.runtime}" if behind else ""),
             precision=behind.precision if behind else "float32",
             settings={
+                "keyframes": self._keyframes.model_dump_json(exclude_none=True),
                 "detector": behind.source if behind else None,
                 "event_frames_per_second": self._sampling if behind else None,
                 "longest_side": self._settings.longest_side if behind else None,
@@ -146,7 +148,7 @@ class VideoPredictor:
             Task.SHOTS: [{**_span(timeline, shot.start, shot.end), "transition": shot.transition} for shot in shots],
             Task.KEYFRAMES: [
                 {"frame": key.frame, "time_s": timeline.seconds(key.frame), "score": key.score}
-                for key in pick_keyframes(features, shots)
+                for key in pick_keyframes(features, shots, timeline, self._keyframes)
             ],
             Task.EVENTS: [
                 {"label": event.label, **_span(timeline, event.start, event.end), "score": event.score}

@@ -216,6 +216,34 @@ def test_digest_does_not_depend_on_layout(tmp_path: Path) -> None:
     assert other.guideline.sha256 == terms.guideline.sha256
 
 
+@pytest.mark.parametrize(
+    ("rule", "problem"),
+    [
+        ({"rule": "interval"}, "prelabel.keyframes: seconds is left open, which belongs to the rule 'interval'"),
+        ({"rule": "novelty", "most": 3}, "prelabel.keyframes: novelty is left open"),
+        ({"seconds": 5.0}, "prelabel.keyframes: seconds goes with the rule 'interval'"),
+        ({"rule": "interval", "seconds": 5.0, "novelty": 0.1}, "novelty goes with the rule 'novelty'"),
+        ({"rule": "shot", "most": 2}, "most goes with the rules 'interval' and 'novelty'"),
+        ({"rule": "novelty", "novelty": 1.5}, "prelabel.keyframes.novelty must be less than or equal to 1"),
+        ({"rule": "second", "seconds": 5.0}, "prelabel.keyframes.rule must be 'shot', 'interval' or 'novelty'"),
+    ],
+)
+def test_a_rule_of_keyframes_with_foreign_or_open_fields_is_refused(rule: dict[str, Any], problem: str) -> None:
+    with pytest.raises(TermsError) as caught:
+        parse_terms(changed("prelabel.keyframes", rule), origin="x")
+    assert problem in str(caught.value)
+
+
+def test_one_keyframe_a_shot_leaves_the_digest_as_it_was_and_another_rule_does_not() -> None:
+    terms = parse_terms(DEMO, origin="x")
+    said = parse_terms(changed("prelabel.keyframes", {"rule": "shot"}), origin="x")
+    assert said.sha256 == terms.sha256
+    assert "keyframes" not in terms.model_dump()["prelabel"]
+    other = parse_terms(changed("prelabel.keyframes", {"rule": "interval", "seconds": 10}), origin="x")
+    assert other.sha256 != terms.sha256
+    assert Terms.model_validate_json(other.model_dump_json()) == other
+
+
 @given(
     st.dates(datetime.date(2024, 1, 1), datetime.date(2027, 12, 31)),
     st.integers(1, 80),
