@@ -3,24 +3,26 @@
 from dataclasses import dataclass
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.frames import Frame
+from models.frames import Frame, Plane
+from models.sampling import SAMPLES, Grid, block_means, laplacian_variance, sample, step_for
 
-ANALYSIS: Final = (320, 180)  # width, height at which sharpness is measured
+ANALYSIS: Final = (320, 180)  # width, height of the grid on which luma is measured, or up to twice that
+CHROMA_GRID: Final = (80, 45)  # the same for each chroma plane
 LUMA: Final = (48, 27)  # width, height of the luma thumbnail
 CHROMA: Final = (16, 9)  # width, height of each chroma thumbnail
 LUMA_SIZE: Final = LUMA[0] * LUMA[1]
 CHROMA_SIZE: Final = CHROMA[0] * CHROMA[1]
+GREY: Final = 128  # both chroma values of a picture without colour
 BLOCK: Final = 1024  # frames for which memory is taken at a time
 
-# From ANALYSIS to LUMA by way of sizes that OpenCV halves quickly: a tenth of the time of one uneven step.
-_DOWN: Final = (((160, 90), cv2.INTER_AREA), ((96, 54), cv2.INTER_LINEAR), (LUMA, cv2.INTER_AREA))
-
-# 8-bit studio range (16 to 235, ITU-R BT.601 and BT.709) to full range.
-_EXPAND: Final = np.clip(np.rint((np.arange(256) - 16.0) * 255.0 / 219.0), 0, 255).astype(np.uint8)
+# Luma is kept in full range and chroma in the studio's (ITU-R BT.601 and BT.709, 8 bits: 16 to 235, and 16 to 240).
+_LUMA_GAIN: Final = 255.0 / 219.0
+_LUMA_LIFT: Final = -16.0 * _LUMA_GAIN
+_CHROMA_GAIN: Final = 224.0 / 255.0
+_CHROMA_LIFT: Final = 128.0 - 128.0 * _CHROMA_GAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,8 @@ class Features:
     """Columns over the n frames of one video.
 
     `luma` is n x 1296 (27 rows of 48 block means, full range) and `chroma` n x 288 (9 x 16 block means of Cb, then of
-    Cr), both uint8. `sharpness` is the variance of the Laplacian at 320 x 180 (Pech-Pacheco et al., 2000).
+    Cr, studio range), both uint8. `sharpness` is the variance of the Laplacian at 320 x 180 or up to twice that
+    (Pech-Pacheco et al., 2000), in 8-bit levels as stored.
     """
 
     luma: NDArray[np.uint8]
@@ -74,35 +77,41 @@ class Features:
         return steps
 
 
-def _laplacian_variance(picture: NDArray[np.uint8]) -> float:
-    edges = cv2.Laplacian(picture, cv2.CV_16S)
-    mean = float(cv2.mean(edges)[0])
-    power = float(cv2.norm(edges, cv2.NORM_L2SQR)) / picture.size
-    return max(0.0, power - mean * mean)
-
-
 class FeatureLog:
     """Collects features frame by frame while a video is decoded, in blocks so that memory stays near what is kept."""
 
     def __init__(self) -> None:
         self._blocks: list[NDArray[np.uint8]] = []
         self._sharpness: list[float] = []
+        self._grids: dict[tuple[int, int], Grid] = {}  # room to work in, by shape
 
     def add(self, frame: Frame) -> None:
         """Measure one frame; its picture is not kept."""
-        first, second, third = frame.planes(width=ANALYSIS[0], height=ANALYSIS[1])
-        middle = cv2.resize(first, ANALYSIS, interpolation=cv2.INTER_AREA)
-        small = middle
-        for size, how in _DOWN:
-            small = cv2.resize(small, size, interpolation=how)
+        planes = frame.planes(width=ANALYSIS[0], height=ANALYSIS[1])
         at = len(self._sharpness) % BLOCK
         if at == 0:
             self._blocks.append(np.empty((BLOCK, LUMA_SIZE + 2 * CHROMA_SIZE), np.uint8))
         row = self._blocks[-1][at]
-        row[:LUMA_SIZE] = (small if frame.full_range else _EXPAND[small]).ravel()
-        row[LUMA_SIZE : LUMA_SIZE + CHROMA_SIZE] = cv2.resize(second, CHROMA, interpolation=cv2.INTER_AREA).ravel()
-        row[LUMA_SIZE + CHROMA_SIZE :] = cv2.resize(third, CHROMA, interpolation=cv2.INTER_AREA).ravel()
-        self._sharpness.append(_laplacian_variance(middle))
+        unit = 1.0 / (SAMPLES << planes.luma.bits - 8)  # of a cell in 8-bit levels
+        gain, lift = (1.0, 0.0) if planes.full_range else (_LUMA_GAIN, _LUMA_LIFT)
+        grid = self._sampled(planes.luma, ANALYSIS)
+        block_means(grid, unit * gain, lift, row[:LUMA_SIZE].reshape(LUMA[1], LUMA[0]))
+        self._sharpness.append(laplacian_variance(grid) * unit * unit)
+        means = row[LUMA_SIZE:].reshape(2, CHROMA[1], CHROMA[0])
+        means[len(planes.chroma) :] = GREY
+        gain, lift = (_CHROMA_GAIN, _CHROMA_LIFT) if planes.full_range else (1.0, 0.0)
+        for plane, part in zip(planes.chroma, means, strict=False):
+            block_means(self._sampled(plane, CHROMA_GRID), unit * gain, lift, part)
+
+    def _sampled(self, plane: Plane, least: tuple[int, int]) -> Grid:
+        height = len(plane.pixels)
+        step = step_for(plane.width, height, grid=least)
+        shape = (height // step, plane.width // step)
+        grid = self._grids.get(shape)
+        if grid is None:
+            grid = self._grids[shape] = np.empty(shape, np.uint16)
+        sample(plane.pixels, step, grid)
+        return grid
 
     def features(self) -> Features:
         """Hand over what has been measured; the log is empty afterwards."""

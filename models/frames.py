@@ -5,10 +5,11 @@ some protocols of FFmpeg would make it open other files and addresses.
 """
 
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final
+from typing import Any, Final
 
 import av
 import numpy as np
@@ -25,14 +26,36 @@ CONTAINERS: Final = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,ogg,asf,h264,hevc,ivf,mxf,nut,gif,"
     "dv,obu,m4v"
 )
-PLANAR: Final = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p"})
+# Layouts whose planes are read as they are: Y, Cb and Cr apart, or luma alone, a pixel in one or two bytes.
+PLANAR: Final = re.compile(r"(yuvj?4(20|22|44|40|11|10)p|gray)((9|10|12|14)le)?")
 DEFAULT_RATE: Final = 25.0  # frames a second where neither timestamps nor the container tell
 MISSING_TAIL_S: Final = 1.0  # a video that ends earlier than its container declares, by more than this, is cut off
 MAX_SECONDS: Final = 86_400.0
 _MOST_FRAMES_PER_S: Final = 240  # on the average of a whole video
 EDGE_S: Final = 1e-6  # seconds this near to a frame's edge are that edge
 
-Plane = NDArray[np.uint8]
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """One plane of a picture: `pixels` is the decoder's buffer, rows x at least `width`, uint8 or uint16 of `bits` bits."""
+
+    pixels: NDArray[Any]
+    width: int
+    bits: int
+
+    @property
+    def shown(self) -> NDArray[Any]:
+        """The part of the buffer that is the picture."""
+        return self.pixels[:, : self.width]
+
+
+@dataclass(frozen=True, slots=True)
+class Planes:
+    """The planes of one picture: luma, then Cb and Cr or nothing; luma runs from 0 to 255, or from 16 to 235 of 8 bits."""
+
+    luma: Plane
+    chroma: tuple[Plane, ...]
+    full_range: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +66,19 @@ class Frame:
     time_s: float
     picture: av.VideoFrame
 
-    def planes(self, *, width: int, height: int) -> tuple[Plane, Plane, Plane]:
-        """Return luma and the two chroma planes as stored (not rotated), uint8.
+    def planes(self, *, width: int, height: int) -> Planes:
+        """Return the picture as stored (not rotated).
 
-        Common 8-bit planar pictures are views of the decoder's buffers at full size; any other is converted by
-        swscale to 4:2:0 at `width` x `height`.
+        Planar pictures are views of the decoder's buffers at full size; any other is converted by swscale to 8-bit 4:2:0
+        at `width` x `height`.
         """
-        picture = self.picture
-        if picture.format.name not in PLANAR or any(plane.line_size <= 0 for plane in picture.planes):
-            picture = picture.reformat(width=width, height=height, format="yuv420p")
-        first, second, third = (_view(plane) for plane in picture.planes[:3])
-        return first, second, third
-
-    @property
-    def full_range(self) -> bool:
-        """Whether luma runs from 0 to 255 instead of 16 to 235."""
-        return self.picture.format.name.startswith("yuvj") or self.picture.color_range == ColorRange.JPEG
+        picture, name = self.picture, self.picture.format.name
+        full = name.startswith(("yuvj", "gray")) or picture.color_range == ColorRange.JPEG
+        if PLANAR.fullmatch(name) is None or any(plane.line_size <= 0 for plane in picture.planes):
+            picture = picture.reformat(width=width, height=height, format="yuv420p", dst_color_range=ColorRange.MPEG)
+            full = False
+        luma, *chroma = (_view(plane, picture.format.components[0].bits) for plane in picture.planes)
+        return Planes(luma, tuple(chroma), full)
 
     def rgb(self, *, longest: int) -> NDArray[np.uint8]:
         """Return the upright picture as H x W x 3, shrunk so that neither side is beyond `longest`."""
@@ -69,8 +89,10 @@ class Frame:
         return np.ascontiguousarray(np.rot90(stored, quarter_turns), dtype=np.uint8)
 
 
-def _view(plane: av.video.plane.VideoPlane) -> Plane:
-    return np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+def _view(plane: av.video.plane.VideoPlane, bits: int) -> Plane:
+    kind = np.dtype(np.uint8 if bits <= 8 else np.uint16)
+    pixels = np.frombuffer(memoryview(plane), kind).reshape(plane.height, plane.line_size // kind.itemsize)
+    return Plane(pixels, plane.width, bits)
 
 
 @dataclass(frozen=True, slots=True)
