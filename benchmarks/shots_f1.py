@@ -19,9 +19,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from contract.predictor import Source
 from contract.tables import Kind
 from models.video import VideoPredictor, VideoSettings
+from qa.pairing.temporal import match_transitions
 
 TOLERANCE = 2  # frames
 
@@ -41,18 +44,14 @@ class Counts(NamedTuple):
 
 
 def count(starts: Sequence[int], transitions: Sequence[tuple[int, int]], tolerance: int = TOLERANCE) -> Counts:
-    """Match starts of shot one to one with transitions (start, end), as many as can be.
+    """Match starts of shot one to one with transitions (start, end), as many as can be, as `goldgate score` does.
 
-    Each start in ascending order takes the open transition that ends first (Glover, 1967: maximum for intervals).
+    `qa.changes.score_changes` gives kinds, their confusion, and false cuts in ten minutes by the same matching.
     """
-    left = sorted(transitions, key=lambda span: (span[1], span[0]))
-    found = 0
-    for start in sorted(starts):
-        match = next((span for span in left if span[0] - tolerance <= start <= span[1] + tolerance), None)
-        if match is not None:
-            left.remove(match)
-            found += 1
-    return Counts(found, len(starts) - found, len(left))
+    spans, points = np.array(transitions, np.int64).reshape(-1, 2), np.array(starts, np.int64)
+    one_video = {"gold_group": np.zeros(len(spans), np.int64), "label_group": np.zeros(len(points), np.int64)}
+    found = match_transitions(spans, points, **one_video, tolerance=tolerance).gold.size
+    return Counts(found, len(points) - found, len(spans) - found)
 
 
 def _ours(paths: Sequence[Path], workers: int) -> list[list[int]]:

@@ -111,6 +111,7 @@ class VideoProfile(Strict):
 
     keyframe_tolerance_s: Annotated[float, Field(ge=0)]
     shot_tolerance_frames: Annotated[int, Field(ge=0)]
+    shot_match: Literal["start", "transition"] = "start"  # what a start is compared with: the gold's, or its whole change
     event_tiou: Annotated[float, Field(gt=0, le=1)]
     metrics: VideoMetrics
     bound: VideoBound

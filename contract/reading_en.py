@@ -33,6 +33,10 @@ _METHODS: Final = {
     "jeffreys": "Jeffreys",
     "dirichlet": "quantiles under a Dirichlet posterior (macro F1 is no share)",
 }
+_SHOT_MATCH: Final = {
+    "start": "a gold start",
+    "transition": "a gold change of shot (anywhere from its first changed frame to the first frame of the new shot)",
+}
 
 
 def reading_in_english(terms: Terms) -> str:
@@ -143,7 +147,8 @@ def _video(terms: Terms, profile: VideoProfile | None) -> Iterator[str]:
 def _videos_read(profile: VideoProfile) -> Iterator[str]:
     yield (
         f"A keyframe is right if it is paired one to one with a gold keyframe at most {profile.keyframe_tolerance_s:g} s "
-        f"away; a start of a shot, at most {profile.shot_tolerance_frames} frames away."
+        f"away; a start of a shot, at most {profile.shot_tolerance_frames} frames away from "
+        f"{_SHOT_MATCH[profile.shot_match]}."
     )
     yield (
         f"An event is right if it is paired one to one with a gold event of the same name at temporal IoU >= "

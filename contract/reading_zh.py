@@ -33,6 +33,7 @@ _METHODS: Final = {
     "jeffreys": "Jeffreys 法",
     "dirichlet": "Dirichlet 后验分位数 (宏平均 F1 不是比例)",
 }
+_SHOT_MATCH: Final = {"start": "金标起点", "transition": "金标转场 (自首个变化帧至新镜头首帧的任一帧) "}
 _SEVERITIES: Final = {"normal": "正常检验", "tightened": "加严检验", "reduced": "放宽检验"}
 _UNITS: Final = {"image": "图像", "text": "文本", "video": "视频"}
 
@@ -142,7 +143,7 @@ def _video(terms: Terms, profile: VideoProfile | None) -> Iterator[str]:
 def _videos_read(profile: VideoProfile) -> Iterator[str]:
     yield (
         f"关键帧判为正确, 须与一个金标关键帧一对一配对, 相差不超过 {profile.keyframe_tolerance_s:g} 秒; "
-        f"镜头起点相差不超过 {profile.shot_tolerance_frames} 帧。"
+        f"镜头起点与{_SHOT_MATCH[profile.shot_match]}相差不超过 {profile.shot_tolerance_frames} 帧。"
     )
     yield (
         f"事件判为正确, 须与一个同名金标事件一对一配对, 时间交并比不低于 {profile.event_tiou:g} (相差 1e-9 以内视为达到)。"

@@ -71,6 +71,10 @@ TIME_MATCHES: Final = pa.schema(
     ]
 )
 
+SHOT_MATCHES: Final = TIME_MATCHES.append(pa.field("label_kind", pa.string()))  # the submission's; null: a miss
+
+SHOT_ITEMS: Final = ITEM_COUNTS.append(pa.field("seconds", pa.float64()))  # where the gold's last shot ends; null: none
+
 
 class Document(BaseModel):
     """Base of every result: unknown keys are refused and values do not change."""
@@ -264,11 +268,33 @@ class TimelineScore(Rates):
     items: pa.Table = Field(default_factory=ITEM_COUNTS.empty_table, exclude=True, repr=False)
 
 
+class KindConfusion(Document):
+    """Transitions by kind: one row a gold kind, one column a submitted kind, over matched pairs; and what is left over."""
+
+    labels: tuple[str, ...]
+    rows: tuple[tuple[int, ...], ...]
+    missed: tuple[int, ...] = Field(description="gold transitions of each kind without a partner")
+    spurious: tuple[int, ...] = Field(description="submitted transitions of each kind without a partner")
+
+
+class KindRates(Rates):
+    """Rates of one kind of transition when its name counts: a pair of two kinds is a miss of one and a false other."""
+
+    label: str
+
+
 class ShotScore(TimelineScore):
     """Starts of shots against gold; a video's first shot, which starts it, is no transition."""
 
     task: Literal[Task.SHOTS] = Task.SHOTS
     mean_offset_frames: float | None
+    kinds: KindConfusion
+    per_kind: tuple[KindRates, ...] = Field(description="kinds that either side names, in the order of `kinds.labels`")
+    kinds_right: float | None = Field(description="share of the matched transitions whose kind is named right")
+    seconds: float | None = Field(description="length of the videos scored: where the gold's last shot ends")
+    false_per_10_min: float | None = Field(description="false positives in 600 s of video")
+    matches: pa.Table = Field(default_factory=SHOT_MATCHES.empty_table, exclude=True, repr=False)
+    items: pa.Table = Field(default_factory=SHOT_ITEMS.empty_table, exclude=True, repr=False)
 
 
 class KeyframeScore(TimelineScore):

@@ -208,6 +208,8 @@ def score(  # noqa: PLR0913 - a command's options are its public face
     gold: Annotated[Path, typer.Option(help="The gold.", show_default=False)],
     contract: Annotated[Path | None, typer.Option("--contract", "-c", help="Terms whose profile to use.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for score.json, matches and defects, and the report.")] = None,
+    tolerance: Annotated[int | None, typer.Option(min=0, help="Of shots: frames; 2 if left out.")] = None,
+    shot_match: Annotated[str | None, typer.Option(help="Of shots: from the gold's start, or its transition.")] = None,
     device: DeviceOption = "cpu",
     json_: JsonOption = False,
 ) -> int:
@@ -215,10 +217,11 @@ def score(  # noqa: PLR0913 - a command's options are its public face
     if task not in _TASKS:
         raise typer.BadParameter(f"{task!r} is none of {', '.join(_TASKS)}", param_hint="--task")
     from contract.tables import Task
-    from goldgate.judging import emit_score, score_files
+    from goldgate.judging import emit_score, score_files, shots_profile
 
+    profile = shots_profile(task, contract, tolerance=tolerance, match=shot_match)
     chosen = Task.SENTIMENTS if task == "sentiment" else Task(task)
-    result = score_files(chosen, labels, gold, contract=contract, out=out, device=device)
+    result = score_files(chosen, labels, gold, contract=profile or contract, out=out, device=device)
     return emit_score(result, out, as_json=json_)
 
 

@@ -9,13 +9,14 @@ from typing import Any, Final, cast
 
 import pyarrow as pa
 
-from contract.errors import StageError
+from contract.acceptance import ImageProfile, TextProfile, VideoProfile
+from contract.errors import InputError, StageError
 from contract.files import read_parquet, sha256_file, write_json, write_together
 from contract.formats.loose import read_pair
 from contract.labelset import LabelSet
 from contract.reading import profile_reading, reading
 from contract.ruleterms import applied
-from contract.scores import BoxScore, Coverage, Score, SentimentScore
+from contract.scores import BoxScore, Coverage, Score, SentimentScore, ShotScore
 from contract.tables import KIND_OF_TASK, Task
 from contract.terms import Terms, load_terms
 from contract.validate import validate_names
@@ -32,7 +33,7 @@ from prelabel.run import read_intake_receipt, read_manifest, read_texts
 from qa import defaults
 from qa.accept import judge
 from qa.pairing.iou import Device
-from qa.report.figures import share
+from qa.report.figures import plain, share
 from qa.report.page import ReportInput
 from qa.score import score_boxes, score_events, score_keyframes, score_sentiments, score_shots
 from qa.words.sentences import Sentence
@@ -64,8 +65,14 @@ def score_task(
         order = () if terms is None else terms.guideline.sentiment_names
         return score_sentiments(labels, gold, _present(text, task), label_order=order, lot_items=lot_items)
     video = _present(defaults.VIDEO if terms is None else terms.acceptance.video, task)
+    return _score_video(task, labels, gold, video, lot_items=lot_items)
+
+
+def _score_video(
+    task: Task, labels: LabelSet, gold: LabelSet, profile: VideoProfile, *, lot_items: int | None = None
+) -> Score:
     scorer = {Task.SHOTS: score_shots, Task.KEYFRAMES: score_keyframes, Task.EVENTS: score_events}[task]
-    return cast(Score, scorer(labels, gold, video, lot_items=lot_items))
+    return cast(Score, scorer(labels, gold, profile, lot_items=lot_items))
 
 
 def _present(profile: Any, task: Task) -> Any:
@@ -77,15 +84,28 @@ def _present(profile: Any, task: Task) -> Any:
 
 
 def score_files(
-    task: Task, labels: Path, gold: Path, *, contract: Path | None, out: Path | None, device: str = "cpu"
+    task: Task,
+    labels: Path,
+    gold: Path,
+    *,
+    contract: Path | VideoProfile | None,
+    out: Path | None,
+    device: str = "cpu",
 ) -> Score:
-    """Score two files; with `out`, write score, evidence and report there."""
-    terms = load_terms(contract) if contract else None
+    """Score two files; with `out`, write score, evidence and report there.
+
+    Labels of videos may be scored by a profile alone, and anything by the default reading, where there is no contract.
+    """
+    terms = load_terms(contract) if isinstance(contract, Path) else None
+    profile = contract if isinstance(contract, VideoProfile) else None
     ours, theirs = read_pair(labels, gold, task)
     if terms is not None:
         validate_names(ours, guideline=terms.guideline, origin=str(labels))
         validate_names(theirs, guideline=terms.guideline, origin=str(gold))
-    score = score_task(task, ours, theirs, terms=terms, device=cast(Device, device))
+    if profile is not None:
+        score = _score_video(task, ours, theirs, profile)
+    else:
+        score = score_task(task, ours, theirs, terms=terms, device=cast(Device, device))
     if out is not None:
         report = ReportInput(
             created=_now(),
@@ -94,11 +114,28 @@ def score_files(
             labels=ours,
             gold=theirs,
             terms=terms,
-            reading=_reading(terms) or _default_reading(task),
+            reading=_reading(terms) or _profile_reading(profile or defaults.OF_KIND[KIND_OF_TASK[task]]),
             sources={str(path): sha256_file(path) for path in (labels, gold) if path.is_file()},
         )
         write_together(out, report_files(score.model_dump(mode="json"), report))
     return score
+
+
+def shots_profile(task: str, contract: Path | None, *, tolerance: int | None, match: str | None) -> VideoProfile | None:
+    """Return the default profile with what the command line says of shots; None where it says nothing.
+
+    Raises:
+        InputError: it is not for shots, or a contract is there, which says both itself; or `match` is unknown.
+    """
+    given = {"shot_tolerance_frames": tolerance, "shot_match": match}
+    changes = {name: value for name, value in given.items() if value is not None}
+    if not changes:
+        return None
+    if task != Task.SHOTS.value or contract is not None:
+        raise InputError("--tolerance and --shot-match are for shots without a contract, whose terms state both")
+    if match not in (None, "start", "transition"):
+        raise InputError(f"--shot-match {match}: neither start nor transition; give one of them")
+    return defaults.VIDEO.model_copy(update=changes)
 
 
 def emit_score(score: Score, out: Path | None, *, as_json: bool) -> int:
@@ -128,6 +165,10 @@ def describe_score(score: Score) -> list[str]:
         lines.append("  defects: " + ", ".join(f"{count} {name}" for name, count in score.defects.model_dump().items()))
         ap = f"AP {share(score.coco.AP)}, AP50 {share(score.coco.AP50)}" if score.coco else f"none: {score.coco_reason}"
         lines.append(f"  COCO: {ap}")
+    if isinstance(score, ShotScore):
+        kinds = ", ".join(f"{rates.label} F1 {share(rates.f1)}" for rates in score.per_kind)
+        lines.append(f"  kind named right in {share(score.kinds_right)} of those matched" + (f"; {kinds}" if kinds else ""))
+        lines.append(f"  false cuts in 10 minutes: {plain(score.false_per_10_min)}")
     return lines + _partly(score.coverage)
 
 
@@ -262,8 +303,7 @@ def _reading(terms: Terms | None) -> Words | None:
     return None if terms is None else Words(zh=reading(terms, "zh"), en=reading(terms, "en"))
 
 
-def _default_reading(task: Task) -> Words:
-    profile = defaults.OF_KIND[KIND_OF_TASK[task]]
+def _profile_reading(profile: ImageProfile | TextProfile | VideoProfile) -> Words:
     return Words(zh=profile_reading(profile, "zh"), en=profile_reading(profile, "en"))
 
 

@@ -13,12 +13,21 @@ from contract.acceptance import VideoProfile
 from contract.labelset import LabelSet
 from contract.scores import ITEM_COUNTS, TIME_MATCHES, ActivityNet, ClassRates, EventScore, KeyframeScore, ShotScore
 from contract.tables import Task
-from qa.columns import class_names, taken
+from qa.columns import class_names, numbers, taken
 from qa.coverage import Scored, scored_items
 from qa.pairing.iou import TIE
 from qa.pairing.matching import Indices, left_over
-from qa.pairing.temporal import ACTIVITYNET_THRESHOLDS, Floats, TimePairs, average_precision, match_intervals, match_points
+from qa.pairing.temporal import (
+    ACTIVITYNET_THRESHOLDS,
+    Floats,
+    TimePairs,
+    average_precision,
+    match_intervals,
+    match_points,
+    match_transitions,
+)
 from qa.rates import Sums, interval, rates, three_intervals
+from qa.shotkinds import count_kinds, kind_figures, seconds_of, transition_spans, with_label_kinds
 
 _NO_PAIR: Final = "no pair matches"
 
@@ -50,25 +59,35 @@ class _Comparison:
 
 
 def score_shots(labels: LabelSet, gold: LabelSet, profile: VideoProfile, *, lot_items: int | None = None) -> ShotScore:
-    """Score starts of shots within the profile's tolerance in frames.
+    """Score starts of shots within the profile's tolerance in frames: of the gold's starts, or of all of its changes.
 
-    A shot that starts at frame 0 is no transition and is not counted on either side. By kind of
-    transition, matches and misses go by the gold's kind and false positives by the submission's.
+    A shot that starts at frame 0 is no transition and is not counted on either side. Kinds do not decide who is matched:
+    in `per_class` matches and misses go by the gold's kind and false positives by the submission's, in `per_kind` a match
+    counts only where both name the same kind.
 
     Raises:
         LabelsError: the gold holds no shots, or an item is named twice.
     """
     compared = _compare(Task.SHOTS, labels, gold, label="transition", start="start_s")
-    pairs = match_points(
-        compared.gold.column("start_frame"),
-        compared.labels.column("start_frame"),
-        gold_group=compared.gold.video,
-        label_group=compared.labels.video,
+    ours, theirs = compared.labels, compared.gold
+    spans = np.stack([numbers(theirs.table["start_frame"])] * 2, axis=1)  # a start is a change of no length
+    if profile.shot_match == "transition":
+        spans = transition_spans(gold.table(Task.SHOTS), compared.scored.codes(gold.table(Task.SHOTS)))[theirs.row]
+    pairs = match_transitions(
+        spans,
+        numbers(ours.table["start_frame"]),
+        gold_group=theirs.video,
+        label_group=ours.video,
         tolerance=profile.shot_tolerance_frames,
     )
     fields = _fields(compared, pairs, profile=profile, lot_items=lot_items)
     mean = _mean(pairs, fields, "mean_offset_frames")
-    return ShotScore(**fields, mean_offset_frames=mean)
+    kinds = count_kinds(theirs.label, ours.label, pairs, names=compared.names)
+    seconds = seconds_of(gold.table(Task.SHOTS), compared.scored)
+    fields["matches"] = with_label_kinds(fields["matches"], labels.table(Task.SHOTS))
+    fields["items"] = seconds.beside(fields["items"])
+    figures = kind_figures(kinds, seconds, fields["reasons"])
+    return ShotScore(**fields, mean_offset_frames=mean, **figures)
 
 
 def score_keyframes(
@@ -133,12 +152,13 @@ def _side(table: pa.Table, scored: Scored, *, label: str | None, names: list[str
     if label == "transition":
         counts &= table["start_frame"].to_numpy() > 0
     rows = np.flatnonzero(counts)
-    part = table.take(pa.array(rows))
     codes = np.zeros(rows.size, dtype=np.int64)
     if label is not None:
-        index = pc.index_in(part[label].combine_chunks(), value_set=pa.array(names, pa.string()))
-        codes = index.to_numpy(zero_copy_only=False).astype(np.int64)
-    return _Side(video[rows], codes, rows, part)
+        index = pc.index_in(table[label].combine_chunks(), value_set=pa.array(names, pa.string()))
+        codes = index.to_numpy(zero_copy_only=False).astype(np.int64)[rows]
+        by_label = np.argsort(codes, kind="stable")  # of two at one time the order in the file decides nothing
+        rows, codes = rows[by_label], codes[by_label]
+    return _Side(video[rows], codes, rows, table.take(pa.array(rows)))
 
 
 def _spans(side: _Side) -> Floats:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from contract.errors import SourceError
 from contract.labelset import LabelSet
-from contract.scores import BoxScore, SentimentScore, TimelineScore
+from contract.scores import BoxScore, KindConfusion, SentimentScore, TimelineScore
 from contract.tables import Kind, Task
 from qa.report.drawing import Box, Picture, draw
 from qa.report.plots import Lane, Timeline, Window
@@ -227,6 +227,13 @@ def text_confusion(score: SentimentScore) -> Matrix:
         return Matrix(confusion.labels, confusion.labels, confusion.rows)
     counts = tuple((*row, missing) for row, missing in zip(confusion.rows, confusion.missing, strict=True))
     return Matrix(confusion.labels, (*confusion.labels, None), counts)
+
+
+def kind_confusion(kinds: KindConfusion) -> Matrix:
+    """Return kinds of transitions, gold by submitted; the last column holds missed ones, the last row spurious ones."""
+    counts = [(*row, missed) for row, missed in zip(kinds.rows, kinds.missed, strict=True)]
+    names = (*kinds.labels, None)
+    return Matrix(names, names, (*counts, (*kinds.spurious, 0)))
 
 
 def loose_histogram(score: BoxScore) -> list[int]:

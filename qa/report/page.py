@@ -25,10 +25,11 @@ from qa.words import wording
 from qa.words.rulewords import rule_words
 from qa.words.wording import Words
 from qa.words.wording_quality import QUALITY_WORDS
+from qa.words.wording_shots import SHOT_WORDS
 
 _REJECT_EXAMPLES: Final = 3
 _MOST_CLASS_ROWS: Final = 100
-_SAYINGS: Final = {**QUALITY_WORDS, **wording.WORDS}
+_SAYINGS: Final = {**QUALITY_WORDS, **SHOT_WORDS, **wording.WORDS}
 _TASK_WORDS: Final = {
     Task.BOXES.value: wording.WORDS["boxes"],
     Task.SENTIMENTS.value: wording.WORDS["sentiment"],
@@ -285,8 +286,10 @@ def _video(report: ReportInput) -> dict[str, Any] | None:
         pairs = zip(report.manifest["item"].to_pylist(), report.manifest["duration_s"].to_pylist(), strict=True)
         durations = {item: seconds for item, seconds in pairs if seconds}
     total, cases = evidence.worst_videos(scores, gold=report.gold, labels=report.labels, durations=durations)
+    kinds = {score.task: evidence.kind_confusion(score.kinds) for score in scores if isinstance(score, ShotScore)}
     return {
         "scores": scores,
+        "kinds": kinds,
         "total": total,
         "cases": [(case, plots.data_uri(plots.timeline(case.timeline))) for case in cases],
     }

@@ -12,6 +12,7 @@ from .counts import counted_interval, unfounded_count
 from .findings import Disagreement, Findings
 from .labels import boxes, timeline
 from .quality import quality
+from .shots import kinds_and_length
 from .texts import sentiments
 
 SCORE: Final = "score.json"
@@ -22,7 +23,7 @@ CONTENT: Final = "report.json (…)"  # on the page: the digest of all of it but
 RECOMPUTE: Final[Mapping[str, Callable[[Path, Mapping[str, Any]], dict[str, Any]]]] = {
     "boxes": boxes,
     "sentiments": sentiments,
-    "shots": timeline,
+    "shots": lambda folder, said: timeline(folder, said) | kinds_and_length(folder, said),
     "keyframes": timeline,
     "events": timeline,
 }

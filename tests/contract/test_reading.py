@@ -59,6 +59,7 @@ def test_two_terms_that_judge_differently_read_differently(language: Language) -
         ("image", {"bound": {"method": "cluster_bootstrap", "confidence": 0.9, "cluster": "image"}}),
         ("text", {"bound": {"method": "wilson", "confidence": 0.95, "finite_lot": False}}),
         ("video", {"shot_tolerance_frames": 9}),
+        ("video", {"shot_match": "transition"}),
         ("sampling", {"draw": "full"}),
         ("gold", {"blind_share": 0.33}),
         ("rework", {"fresh_sample": False}),
