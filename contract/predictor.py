@@ -69,3 +69,18 @@ class Predictor(Protocol):
     def predict(self, sources: Sequence[Source]) -> pa.Table:
         """Label `sources`; the answer has one row a source in the same order."""
         ...
+
+
+@runtime_checkable
+class Concurrent(Protocol):
+    """A predictor that several threads may call at the same time; every other one is called by one at a time."""
+
+    @property
+    def calls_at_once(self) -> int:
+        """How many calls of `predict` keep it busy, once it is loaded."""
+        ...
+
+
+def calls_at_once(predictor: Predictor) -> int:
+    """Return how many threads may call a loaded `predictor` at the same time."""
+    return predictor.calls_at_once if isinstance(predictor, Concurrent) else 1

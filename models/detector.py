@@ -23,9 +23,11 @@ from models.devices import resolve
 from models.exports import Facts, read_facts
 from models.images import MAX_PIXELS, decode_image
 from models.registry import ModelEntry, Weights, weights_of
+from models.streams import Streams, open_streams
 from models.yolo import quiet_ultralytics
 
 _NAMED: Final = 20  # dropped classes are listed up to so many
+_END_TO_END: Final = 6  # columns of a network that suppresses by itself: x1, y1, x2, y2, score, class
 
 Picture = NDArray[np.uint8]
 Box = dict[str, Any]
@@ -72,6 +74,12 @@ class Detector:
         self._weights: Weights = weights_of(entry)
         self._device = "cpu"
         self._model: Any = None
+        self._streams: Streams | None = None
+
+    @property
+    def calls_at_once(self) -> int:
+        """How many threads may call this detector at the same time."""
+        return 1 if self._streams is None else self._streams.count
 
     @cached_property
     def _facts(self) -> Facts:
@@ -128,6 +136,10 @@ class Detector:
             )
         module = quiet_ultralytics()
         self._device = chosen
+        if self._facts.runtime == "openvino":
+            self._streams = open_streams(self._facts.path, side=self._settings.imgsz)
+        if self._streams is not None:
+            return
         self._model = module.YOLO(str(self._facts.path), task="detect")
         self._infer([np.zeros((32, 32, 3), np.uint8)])
         ran_on = str(self._model.predictor.device)
@@ -142,11 +154,15 @@ class Detector:
 
         Boxes lie within the picture and come by falling score.
         """
+        if self._streams is not None:
+            return self._streams.together(self._boxes_of, images)
         step = self._settings.batch
         return [boxes for start in range(0, len(images), step) for boxes in self._infer(images[start : start + step])]
 
     def predict(self, sources: Sequence[Source]) -> pa.Table:
         """Label `sources`: one row each, in order; what cannot be decoded is a rejected row with the reason."""
+        if self._streams is not None:
+            return build_answer(Kind.IMAGE, self._streams.together(self._row, sources))
         rows: list[dict[str, Any]] = []
         with ThreadPoolExecutor(self._settings.decode_threads) as threads:
             for batch, pictures in self._decoded(sources, threads):
@@ -177,6 +193,38 @@ class Detector:
             return decode_image(read_content(source), max_pixels=self._settings.max_pixels)
         except _SourceError as error:
             return str(error)
+
+    def _row(self, source: Source) -> dict[str, Any]:
+        picture = self._decode(source)
+        if isinstance(picture, str):
+            return rejected(source.item, Kind.IMAGE, picture)
+        return labelled(source.item, Kind.IMAGE, {Task.BOXES: self._boxes_of(picture)})
+
+    def _boxes_of(self, picture: Picture) -> list[Box]:
+        """Return the boxes of one RGB picture, by a stream."""
+        from ultralytics.data.augment import LetterBox
+        from ultralytics.utils.ops import scale_boxes
+
+        assert self._streams is not None  # noqa: S101  only then is it called
+        shape = (self._streams.height, self._streams.width)
+        found = self._suppressed(self._streams.forward(np.ascontiguousarray(LetterBox(shape)(image=picture))))
+        scale_boxes(shape, found, picture.shape[:2])
+        return _boxes(found.astype(np.float64), picture.shape[1::-1], self._classes.labels)
+
+    def _suppressed(self, output: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return rows of x1, y1, x2, y2, score, class out of the network's output, in pixels of its input."""
+        import torch
+        from ultralytics.utils.nms import non_max_suppression
+
+        used = self._settings
+        if output.shape[-1] != _END_TO_END:
+            likely = output[0, 4:].max(axis=0) > used.conf  # suppression drops the others first: a hundredth is left
+            likely[: _END_TO_END + 1] = True  # it takes an output of six candidates for one of six columns
+            output = output[:, :, likely]
+        options: dict[str, Any] = {"max_det": used.max_det, "classes": sorted(self._classes.labels)}
+        (rows,) = non_max_suppression(torch.from_numpy(output), used.conf, used.iou, **options)
+        suppressed: NDArray[np.float32] = rows.numpy()
+        return suppressed
 
     def _infer(self, images: Sequence[Picture]) -> list[list[Box]]:
         if self._model is None:

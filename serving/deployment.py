@@ -1,8 +1,8 @@
-"""The one deployment class behind every model: a replica holds a loaded predictor and one thread that runs it.
+"""The one deployment class behind every model: a replica holds a loaded predictor and the threads that run it.
 
 Everything here knows the `contract.predictor` protocol only. The model runs off the event loop, so that
-health checks and descriptions answer while it works; a replica runs one model call at a time, and more
-replicas (or fractions of a GPU) are how to run several.
+health checks and descriptions answer while it works; a replica runs one model call at a time, or as many as its
+predictor says it takes, and more replicas (or fractions of a GPU) are how to run more.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from contract.answers import check_answer
-from contract.predictor import Description, Predictor, Source
+from contract.predictor import Description, Predictor, Source, calls_at_once
 from contract.tables import Kind
 from contract.terms import parse_terms
 from models.registry import build_predictor
@@ -52,7 +52,7 @@ class ModelDeployment:
         self._kind = kind
         self._predictor = build()
         self._predictor.load(device)
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
+        self._threads = ThreadPoolExecutor(calls_at_once(self._predictor), thread_name_prefix="model")
         self._failures = 0
         logger.info("loaded %s on %s", self._predictor.describe().source, device)
 
@@ -91,7 +91,7 @@ class ModelDeployment:
 
     async def _label(self, sources: Sequence[Source]) -> bytes:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._run, sources)
+        return await loop.run_in_executor(self._threads, self._run, sources)
 
     def _run(self, sources: Sequence[Source]) -> bytes:
         answered = False

@@ -14,7 +14,7 @@ from ray.serve import exceptions as serve_errors
 
 from contract.answers import check_answer
 from contract.errors import GoldgateError, LabelsError
-from contract.predictor import Description, Predictor, Source
+from contract.predictor import Description, Predictor, Source, calls_at_once
 from contract.tables import Kind
 from serving.backend import LaneBackend
 from serving.config import ServeSettings
@@ -114,11 +114,12 @@ def _raised(kind: Kind, cause: BaseException) -> ProblemError:
 
 
 class TakingTurns:
-    """A predictor that is called by one thread at a time: models are not made for more, and jobs share them with calls."""
+    """A predictor that is called by as many threads at a time as it takes, most of them one: jobs share it with calls."""
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
-        self._turn = threading.Lock()
+        self.calls_at_once = calls_at_once(predictor)
+        self._turn = threading.Semaphore(self.calls_at_once)
 
     def describe(self) -> Description:
         """Tell which model this is."""
@@ -135,12 +136,12 @@ class TakingTurns:
 
 
 class LocalLane:
-    """A `serving.gather.Lane` to a loaded predictor, which a thread of this process runs; no Ray needed."""
+    """A `serving.gather.Lane` to a loaded predictor, which threads of this process run; no Ray needed."""
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
         self._kind = predictor.describe().kind
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
+        self._threads = ThreadPoolExecutor(calls_at_once(predictor), thread_name_prefix="model")
 
     async def describe(self) -> Description:
         """Tell which model this is."""
@@ -149,7 +150,7 @@ class LocalLane:
     async def predict(self, sources: Sequence[Source]) -> pa.Table:
         """Label `sources`."""
         try:
-            answer = await asyncio.get_running_loop().run_in_executor(self._thread, self._predictor.predict, sources)
+            answer = await asyncio.get_running_loop().run_in_executor(self._threads, self._predictor.predict, sources)
             return check_answer(self._kind, sources, answer)
         except (GoldgateError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
             raise _raised(self._kind, error) from error
