@@ -10,7 +10,9 @@ a second (median and spread of the rounds, after a warm-up), percentiles, errors
 
     fake    the predictor without weights: what the doors cost. Ours on Ray, on Ray with RAY_SERVE_THROUGHPUT_OPTIMIZED, and
             in one process; plain FastAPI, LitServe with its batching, label-studio-ml's server (gunicorn, 8 threads)
-    yolo    YOLO11n (int8, OpenVINO): ours by its own predictor, the peers by Ultralytics' predict as their examples do
+    yolo    YOLO11n (int8, OpenVINO): ours by its own predictor, the peers by Ultralytics' predict as their examples do;
+            label-studio-ml's also with the network in torch, as its YOLO example runs it (weights untrained, for none lie
+            here: the same arithmetic, and no boxes to suppress). Every task is another one, so that no cache answers
 
 Peers need environments of their own: --labelstudioml-python with label-studio-ml, gunicorn, rq<2 and --litserve-python
 with litserve, both with Ultralytics and OpenVINO at the versions used here. One that is not named is not run.
@@ -124,6 +126,9 @@ class Bench:
             )
             peer = partial(servers.labelstudioml, options.labelstudioml_python, folder, model)
             yield Setup(f"label-studio-ml, {kind}", peer, lambda _: asked)
+            if not model.startswith("fake"):
+                peer = partial(servers.labelstudioml, options.labelstudioml_python, folder, "yolo11n.yaml")
+                yield Setup(f"label-studio-ml, {kind}, torch", peer, lambda _: asked)
 
     def run(self, setup: Setup, *, fixed: bool) -> dict[str, Any]:
         """Start a server, load each of its calls (`fixed`: with so many requests), and return what was found."""

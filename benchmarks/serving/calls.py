@@ -9,6 +9,7 @@ from typing import Any, Final
 
 MULTIPART: Final = "multipart/form-data; boundary=goldgate"
 JSON: Final = "application/json"
+TURN: Final = "--turn--"  # stands in a body for the number of the request
 IMAGE_CONFIG: Final = (
     '<View><Image name="image" value="$image"/><RectangleLabels name="label" toName="image">{labels}'
     "</RectangleLabels></View>"
@@ -57,6 +58,11 @@ class Material:
     classes: Sequence[str]
 
 
+def numbered(body: bytes, number: int) -> bytes:
+    """Return the body of a request that names other tasks than every other number does."""
+    return body.replace(TURN.encode(), b"%08d" % number)
+
+
 def read_texts(folder: Path, count: int) -> list[str]:
     """Return reviews, Chinese and English in turn."""
     files = [(folder / name).read_text(encoding="utf-8").splitlines()[1:] for name in ("zh_hotel.csv", "en_phrases.csv")]
@@ -87,9 +93,9 @@ def labelstudio_texts(material: Material, *, prefix: str = "/labelstudio") -> Ca
 
 
 def labelstudio_images(material: Material, *, tasks: int, prefix: str = "/labelstudio") -> Call:
-    """Label Studio: tasks whose images lie on its server."""
+    """Label Studio: tasks whose images lie on its server, each asked for once in a project's life."""
     config = image_config(material.classes)
-    addresses = list(material.hosted)
+    addresses = [f"{address}?task={TURN}" for address in material.hosted]
     groups = [addresses[start : start + tasks] for start in range(0, len(addresses) - tasks + 1, tasks)]
     bodies = [_tasks([{"image": address} for address in group], index * tasks, config) for index, group in enumerate(groups)]
     return Call(f"Label Studio /predict, {tasks} image(s)", f"{prefix}/predict", bodies, items=tasks)

@@ -5,6 +5,7 @@ so many requests are answered.
 """
 
 import http.client
+import itertools
 import json
 import resource
 import statistics
@@ -16,11 +17,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.serving.calls import Call
+from benchmarks.serving.calls import Call, numbered
 
 SCRIPT: Final = Path(__file__).with_name("load.lua")
 TIMEOUT_S: Final = 120
 PERCENTILES: Final = ("p50", "p95", "p99", "max")
+_TURNS: Final = itertools.count()
 
 
 def spread_out(call: Call, folder: Path) -> Path:
@@ -62,7 +64,7 @@ def drive(url: str, call: Call, place: Path, *, clients: int, seconds: float) ->
 
 def complete(url: str, call: Call, *, clients: int, passes: int) -> dict[str, Any]:
     """Send every variant of `call` `passes` times and return what `drive` does; the time is that until the last answer."""
-    turns = deque(list(call.bodies) * passes)
+    turns = deque(numbered(body, next(_TURNS)) for _ in range(passes) for body in call.bodies)
     count, took_ms, statuses = len(turns), [], Counter[int]()
     headers = {"content-type": call.content_type, **dict(call.headers)}
 
