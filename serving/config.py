@@ -83,6 +83,8 @@ class Limits(Settings):
     """Items that may wait for one model; more are refused with 503 until there is room."""
     max_bytes_waiting: Positive = 512 * MIB
     """Bytes of contents that may wait for one model."""
+    max_bytes_held: Positive = 1024 * MIB
+    """Bytes of the bodies of all requests under way together; what has no room waits, then is refused with 503."""
     max_chunk_items_waiting: Positive = 8192
     """Items of jobs' chunks that may wait for one model."""
     call_timeout_s: Seconds = 600.0

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Final
 
@@ -15,6 +16,7 @@ from serving.doors.cvat import cvat_door
 from serving.doors.labelstudio.door import labelstudio_door
 from serving.doors.rest import rest_door
 from serving.doors.xanylabeling import xanylabeling_door
+from serving.http.room import Room, Roomy
 from serving.http.shedding import Shedding
 from serving.inbox import Inbox
 from serving.jobs import JobBoard
@@ -53,6 +55,11 @@ class Front:
 
     def __post_init__(self) -> None:
         self.watch.attach(self.backend)
+
+    @cached_property
+    def room(self) -> Room:
+        """Room for the bodies that come in by any door."""
+        return Room(self.settings.limits.max_bytes_held)
 
 
 _MAKERS: Final[Mapping[Door, Callable[[Front], FastAPI]]] = MappingProxyType(
@@ -95,6 +102,7 @@ def open_front(front: Front, *, says_id: bool = True) -> ASGIApp:
 
 
 def _guarded(app: ASGIApp, front: Front, prefixes: Mapping[str, Door]) -> ASGIApp:
+    app = Roomy(app, front.room)
     if Door.REST in prefixes.values() and isinstance(front.backend, LaneBackend):
         app = Shedding(app, front.backend.refusal)
     return app if front.access is None else guarded(app, front.access, prefixes)

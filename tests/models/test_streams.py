@@ -18,6 +18,7 @@ from PIL import Image
 import models.detector
 from contract.predictor import Source, calls_at_once
 from contract.tables import Kind, State
+from models.class_map import map_classes
 from models.detector import Detector
 from models.registry import ModelEntry
 from models.scenes import CLASSES, render_scene
@@ -189,14 +190,14 @@ def test_unlikely_candidates_may_be_left_out_before_suppression(count: int, seed
 
     detector = Detector.__new__(Detector)
     detector._settings = models.detector.Settings(conf=0.25, iou=iou, max_det=10)
-    detector.__dict__["_classes"] = models.detector.map_classes({0: "a", 1: "b"}, None)
+    detector.__dict__["_classes"] = map_classes({0: "a", 1: "b"}, None)
     output = candidates(count, seed)
     (wanted,) = non_max_suppression(torch.from_numpy(output.copy()), 0.25, iou, max_det=10, classes=[0, 1])
     assert np.array_equal(detector._suppressed(output.copy()), wanted.numpy())
 
 
 def candidates(likely: int, seed: int) -> NDArray[np.float32]:
-    """Return a network's output, 1 x 6 x 40, with so many candidates above the score, some tied and some on top of another."""
+    """Return a network's output, 1 x 6 x 40, with so many candidates above the score, some tied, some on top of others."""
     random = np.random.default_rng(seed)
     output = np.zeros((1, 6, 40), np.float32)
     output[0, :4] = random.integers(10, 30, (4, 40))
