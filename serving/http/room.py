@@ -6,8 +6,7 @@ the room is full. Bodies of lines are read as they come and held by nobody, so t
 """
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
+from collections import deque
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
@@ -20,7 +19,7 @@ _RETRY_AFTER_S: Final = 2
 
 
 class Room:
-    """So many bytes; used in one event loop.
+    """So many bytes, given in the order in which they are asked for; used in one event loop.
 
     A single body that is larger than all of it has room when nothing else is there.
     """
@@ -28,7 +27,7 @@ class Room:
     def __init__(self, most_bytes: int) -> None:
         self._most = most_bytes
         self._taken = 0
-        self._freed = asyncio.Condition()
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @property
     def taken(self) -> int:
@@ -45,19 +44,38 @@ class Room:
 
     async def wait(self, count: int, patience_s: float) -> bool:
         """Take `count` bytes as soon as they fit; False: they did not within `patience_s`."""
-        async with self._freed:
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._freed.wait_for(lambda: self.fits(count)), patience_s)
-            fits = self.fits(count)
-            if fits:
-                self.take(count)
-        return fits
+        if not self._waiting and self.fits(count):
+            self.take(count)
+            return True
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((count, granted))
+        try:
+            # Not wait_for, under which a grant can get lost when the time is up in the same moment.
+            await asyncio.wait([granted], timeout=patience_s)
+        except asyncio.CancelledError:
+            if granted.done():
+                self.free(count)
+            raise
+        finally:
+            granted.cancel()
+            self._grant()
+        return not granted.cancelled()
 
-    async def free(self, count: int) -> None:
+    def free(self, count: int) -> None:
         """Give `count` bytes back."""
-        async with self._freed:
-            self._taken -= count
-            self._freed.notify_all()
+        self._taken -= count
+        self._grant()
+
+    def _grant(self) -> None:
+        """Give room to those who have waited longest; who has gone is passed over."""
+        while self._waiting:
+            count, granted = self._waiting[0]
+            if not granted.done():
+                if not self.fits(count):
+                    return
+                self.take(count)
+                granted.set_result(None)
+            self._waiting.popleft()
 
 
 class Roomy:
@@ -85,17 +103,11 @@ class Roomy:
             MutableHeaders(raw=response.raw_headers)["connection"] = "close"  # its body is not waited for
             await response(scope, receive, send)
             return
-        async with self._held(announced) as held:
-            await self._app(scope, held.counted(receive), send)
-
-    @contextlib.asynccontextmanager
-    async def _held(self, announced: int) -> "AsyncIterator[_Held]":
         held = _Held(self._room, announced)
         try:
-            yield held
+            await self._app(scope, held.counted(receive), send)
         finally:
-            if held.bytes:
-                await asyncio.shield(self._room.free(held.bytes))
+            self._room.free(held.bytes)
 
 
 class _Held:

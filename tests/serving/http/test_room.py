@@ -152,7 +152,7 @@ def test_a_caller_that_goes_away_leaves_nothing_behind(patient: Service) -> None
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.integers(0, 12), min_size=1, max_size=12), st.integers(1, 10))
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=12), st.integers(1, 10))
 def test_never_more_than_the_room_unless_one_is_alone(sizes: list[int], most: int) -> None:
     async def run() -> int:
         room = Room(most)
@@ -162,9 +162,53 @@ def test_never_more_than_the_room_unless_one_is_alone(sizes: list[int], most: in
             assert size <= room.taken <= max(most, size)
             await asyncio.sleep(0)
             assert size <= room.taken <= max(most, size)
-            await room.free(size)
+            room.free(size)
 
         await asyncio.gather(*(one(size) for size in sizes))
+        return room.taken
+
+    assert asyncio.run(run()) == 0
+
+
+def test_room_goes_to_who_asked_first_and_past_who_has_gone() -> None:
+    async def run() -> list[str]:
+        room, order = Room(10), []
+        assert await room.wait(10, 1)
+
+        async def ask(name: str, size: int, patience_s: float = 30) -> None:
+            order.append(name if await room.wait(size, patience_s) else f"{name} refused")
+
+        large = asyncio.create_task(ask("large", 9))
+        await asyncio.sleep(0)
+        hasty = asyncio.create_task(ask("hasty", 1, 0.05))
+        gone = asyncio.create_task(ask("gone", 3))
+        small = asyncio.create_task(ask("small", 1))
+        await hasty
+        gone.cancel()
+        await asyncio.sleep(0.01)
+        room.free(10)
+        late = asyncio.create_task(ask("late", 1))  # fits only when the small one has gone
+        await asyncio.gather(large, small)
+        assert (room.taken, late.done()) == (10, False)
+        room.free(1)
+        await late
+        room.free(10)
+        assert room.taken == 0
+        return order
+
+    assert asyncio.run(run()) == ["hasty refused", "large", "small", "late"]
+
+
+def test_room_that_is_given_to_a_call_being_cancelled_comes_back() -> None:
+    async def run() -> int:
+        room = Room(10)
+        assert await room.wait(10, 1)
+        waits = asyncio.create_task(room.wait(5, 30))
+        await asyncio.sleep(0)
+        room.free(10)
+        waits.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waits
         return room.taken
 
     assert asyncio.run(run()) == 0

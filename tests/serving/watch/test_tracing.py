@@ -1,4 +1,5 @@
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -67,7 +68,12 @@ def url(listen: Callable[[Any], str], spans: InMemorySpanExporter, model: Slow) 
 
 
 def found(spans: InMemorySpanExporter, name: str, count: int = 1) -> list[ReadableSpan]:
-    ended = [span for span in spans.get_finished_spans() if span.name == name]
+    until = time.monotonic() + 10
+    while True:  # a request's span ends after its answer is sent
+        ended = [span for span in spans.get_finished_spans() if span.name == name]
+        if len(ended) >= count or time.monotonic() > until:
+            break
+        time.sleep(0.01)
     assert len(ended) == count
     return ended
 
