@@ -4,7 +4,8 @@
 
 The service is `goldgate serve` with the predictor without weights. What it can do is measured first (wrk, 64 connections).
 Then requests come at a steady rate, whatever is answered (benchmarks/serving/steady.py), each with an id and texts whose
-answers are known: an answer that is missing, doubled, or another's is counted. How many items the models answered, by
+answers are known: an answer that is missing, doubled, or another's is counted. The sender gives way to the service (nice),
+for it stands for callers on other machines. How many items the models answered, by
 /metrics, must be exactly how many the accepted requests carried. Memory is that of every process of the service, read
 from /proc every few seconds; its slope is a line fitted to the last two thirds of the time. /healthz is asked all the while.
 """
@@ -135,7 +136,7 @@ def soak(server: Running, rate: float, seconds: float) -> dict[str, Any]:
     before = server.batches().get("text", (0.0, 0.0))
     order = {"port": int(server.url.rpartition(":")[2]), "rate": rate, "seconds": seconds}
     order |= {"connections": CONNECTIONS, "texts": TEXTS}
-    command = [sys.executable, "-m", "benchmarks.serving.steady", json.dumps(order)]
+    command = ["nice", "-n", "10", sys.executable, "-m", "benchmarks.serving.steady", json.dumps(order)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with Watch(server) as watch:
         started = time.perf_counter()
