@@ -1,6 +1,5 @@
 """What a finished job gives back: label files, and what has no label, with reasons."""
 
-import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -55,7 +54,7 @@ def result_file(folder: Path, lot: LotFolder, terms: Terms, run: str | None, tas
 def rejected_page(lot: LotFolder, run: str | None, *, offset: int, limit: int) -> RejectedPage:
     """Return the entries that have no label: first those that intake turned down, then those that a model did."""
     entries = list(_entries(lot, run))
-    return RejectedPage(total=len(entries), offset=offset, rejects=list(itertools.islice(entries, offset, offset + limit)))
+    return RejectedPage(total=len(entries), offset=offset, rejects=entries[offset : offset + limit])
 
 
 def _entries(lot: LotFolder, run: str | None) -> Iterator[Rejected]:

@@ -23,7 +23,8 @@ async def job_events(look: Callable[[], JobStatus], *, last_id: str | None, hear
         heartbeat_s: after so long a silence comes a comment, so that a connection that is gone is noticed.
     """
     clock = asyncio.get_running_loop().time
-    told = int(last_id) if last_id is not None and last_id.isascii() and last_id.isdigit() else -1
+    # Python reads no number of thousands of digits, and ours never have so many.
+    told = int(last_id) if last_id is not None and last_id.isascii() and last_id.isdigit() and len(last_id) < 19 else -1
     state = None
     told_s = spoke_s = float("-inf")
     yield f"retry: {_RETRY_MS}\n\n".encode()

@@ -304,6 +304,7 @@ def test_results_are_the_drafts(
         page = board.rejected(job, offset=0, limit=10)
         assert (page.total, page.rejects[0].item, page.rejects[0].by) == (1, "broken.png", "intake")
         assert board.rejected(job, offset=1, limit=10).rejects == []
+        assert board.rejected(job, offset=2**100, limit=10).rejects == []
 
 
 def test_what_a_killed_order_leaves_is_removed(board_on: MakeBoard, tmp_path: Path) -> None:
