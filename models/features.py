@@ -38,10 +38,30 @@ class Features:
     chroma: NDArray[np.uint8]
     sharpness: NDArray[np.float32]
 
+    @classmethod
+    def room_for(cls, frames: int) -> "Features":
+        """Return columns of `frames` rows to be written to."""
+        luma, chroma = np.empty((frames, LUMA_SIZE), np.uint8), np.empty((frames, 2 * CHROMA_SIZE), np.uint8)
+        return cls(luma, chroma, np.empty(frames, np.float32))
+
     @property
     def frames(self) -> int:
         """How many frames there are."""
         return len(self.sharpness)
+
+    def rows(self, which: NDArray[np.int64] | NDArray[np.bool_]) -> "Features":
+        """Return the rows `which`, by number or by one flag a row, as copies."""
+        return Features(self.luma[which], self.chroma[which], self.sharpness[which])
+
+    def put(self, first: int, rows: "Features") -> None:
+        """Write `rows` from row `first` on."""
+        last = first + rows.frames
+        self.luma[first:last], self.chroma[first:last], self.sharpness[first:last] = rows.luma, rows.chroma, rows.sharpness
+
+    def equals(self, other: "Features") -> bool:
+        """Tell whether all rows agree, byte for byte."""
+        pairs = ((self.luma, other.luma), (self.chroma, other.chroma), (self.sharpness, other.sharpness))
+        return all(np.array_equal(one, two) for one, two in pairs)
 
     @property
     def brightness(self) -> NDArray[np.float32]:
@@ -116,11 +136,11 @@ class FeatureLog:
     def features(self) -> Features:
         """Hand over what has been measured; the log is empty afterwards."""
         sharpness = np.array(self._sharpness, np.float32)
-        luma = np.empty((len(sharpness), LUMA_SIZE), np.uint8)
-        chroma = np.empty((len(sharpness), 2 * CHROMA_SIZE), np.uint8)
+        whole = Features.room_for(len(sharpness))
+        whole.sharpness[:] = sharpness
         for at in range(len(sharpness) // BLOCK * BLOCK, -1, -BLOCK):
             if at < len(sharpness):
                 block = self._blocks.pop()[: len(sharpness) - at]
-                luma[at : at + BLOCK], chroma[at : at + BLOCK] = block[:, :LUMA_SIZE], block[:, LUMA_SIZE:]
+                whole.luma[at : at + BLOCK], whole.chroma[at : at + BLOCK] = block[:, :LUMA_SIZE], block[:, LUMA_SIZE:]
         self._sharpness = []
-        return Features(luma, chroma, sharpness)
+        return whole

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from contract.errors import SourceError
 from contract.predictor import Source
 from contract.tables import Kind
-from models import frames
+from models import openvideo
 from models.features import FeatureLog, Features
 from models.frames import Timeline, VideoReader
+from models.timeline import Gap, told
+from tests.oracles import longvideos
 
 Studio = Any  # the class is in conftest.py, which no test can import
 
@@ -141,12 +143,40 @@ def test_broken_files_are_refused_in_one_sentence(studio: Studio, tmp_path: Path
             whole["matroska"][: len(whole["matroska"]) // 2],
             r"cut off after [0-2]\.\d+ s \(frame \d+\), where 4\.8",
         ),
-        "torn": (whole["mpegts"][: 188 * 100] + whole["mpegts"][188 * 110 :], r"damaged after \d\.\d+ s \(frame \d+\)"),
     }
     said = {name: refusal(data) for name, (data, _) in cases.items()}
     for name, (_, reason) in cases.items():
         assert re.search(reason, said[name]), (name, said[name])
         assert "\n" not in said[name]
+
+
+def test_what_is_whole_beside_damage_is_read_and_the_gap_is_told() -> None:
+    frames = longvideos.pictures(100)
+    data = longvideos.encode(frames, options={"g": "20", "bf": "2", "x264-params": "scenecut=0"}, container="mpegts")
+    whole, times = read(video(data))
+    packets = len(data) // 188
+    for at in (0.3, 0.5, 0.9):
+        first = int(packets * at)
+        with VideoReader(video(data[: 188 * first] + data[188 * (first + 3) :])) as reader:
+            log = FeatureLog()
+            for frame in reader.frames():
+                log.add(frame)
+            found, timeline, gaps = log.features(), reader.timeline(), reader.gaps
+        assert 1 <= len(gaps) <= 2
+        lost = {n for n in range(100) for gap in gaps if gap.start_s - 1e-3 <= times.seconds(n) < gap.end_s - 1e-3}
+        assert 0 < len(lost) <= 40
+        kept = [n for n in range(100) if n not in lost]
+        np.testing.assert_allclose(timeline.starts, times.starts[kept], atol=1e-3)
+        assert (found.luma == whole.luma[kept]).all()
+        assert (found.sharpness == whole.sharpness[kept]).all()
+        assert re.search(r"damaged from \d\.\d+ s to \d\.\d+ s", told(gaps) or "")
+
+
+def test_gaps_are_told_in_one_sentence() -> None:
+    assert told([]) is None
+    assert told([Gap(0.0, 0.0)]) == "the data is damaged before the first whole picture; what lies there was not looked at"
+    many = told([Gap(float(at), at + 0.5) for at in range(1, 7)]) or ""
+    assert "from 1.000 s to 1.500 s, from 2.000 s to 2.500 s, from 3.000 s to 3.500 s, in 3 more places;" in many
 
 
 def refusal(data: bytes) -> str:
@@ -193,6 +223,6 @@ def test_a_video_that_hides_its_length_is_given_up(studio: Studio, monkeypatch: 
         reader._max_seconds = 1  # as if the header had declared less
         with pytest.raises(SourceError, match="more than the limit of 1 s"):
             list(reader.frames())
-    monkeypatch.setattr(frames, "MAX_PIXELS", 100)
+    monkeypatch.setattr(openvideo, "MAX_PIXELS", 100)
     with pytest.raises(SourceError, match="pixels, more than the limit of 100"):
         VideoReader(video(data))
