@@ -30,11 +30,16 @@ SCHEMAS_OF_ANSWERS: Final = MappingProxyType(
 )
 
 
-def labelled(item: str, kind: Kind, labels: Mapping[Task, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
-    """Return the row of an item that a model has seen; it is empty when no task has a label."""
+def labelled(
+    item: str, kind: Kind, labels: Mapping[Task, Sequence[Mapping[str, Any]]], *, reason: str | None = None
+) -> dict[str, Any]:
+    """Return the row of an item that a model has seen; it is empty when no task has a label.
+
+    `reason` says in one sentence what of the item was not seen, if anything.
+    """
     nested = {task.value: list(labels.get(task, ())) for task in TASKS_OF_KIND[kind]}
     state = State.LABELLED if any(nested.values()) else State.EMPTY
-    return {"item": item, "state": state.value, "reason": None, **nested}
+    return {"item": item, "state": state.value, "reason": reason, **nested}
 
 
 def rejected(item: str, kind: Kind, reason: str) -> dict[str, Any]:

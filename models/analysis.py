@@ -6,7 +6,7 @@ import itertools
 import logging
 import zipfile
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from contract.errors import SourceError
 from contract.files import sha256_json, write_bytes
 from contract.predictor import Source
 from models.features import FeatureLog, Features
-from models.frames import VideoReader
+from models.frames import Frame, VideoReader
 from models.openvideo import OpenVideo, too_long
 from models.ranges import RANGE_FRAMES, InexactError, PacketIndex, Part, Range, cut, decode_range, read_index
 from models.timeline import MAX_SECONDS, Clock, Gap, Timeline
@@ -39,6 +39,7 @@ class Analysis:
 
     features: Features
     timeline: Timeline
+    origin_s: float = 0.0  # seconds of the stream at which the first frame is shown
     gaps: tuple[Gap, ...] = ()
 
 
@@ -54,7 +55,13 @@ class Reading:
     resume_folder: Path | None = None  # where ranges that are done outlive an interruption
 
 
-def analyse(source: Source, pool: Executor | None = None, reading: Reading | None = None) -> Analysis:
+def analyse(
+    source: Source,
+    pool: Executor | None = None,
+    reading: Reading | None = None,
+    *,
+    see: Callable[[Frame], None] | None = None,
+) -> Analysis:
     """Decode the whole of `source`.
 
     Args:
@@ -62,13 +69,14 @@ def analyse(source: Source, pool: Executor | None = None, reading: Reading | Non
         pool: decodes the ranges of a long video; without, or where its ranges would not join exactly, it is decoded from its
             beginning.
         reading: settings.
+        see: shown every frame in order, whole as the encoder meant it; for this the video is decoded from its beginning.
 
     Raises:
         SourceError: it cannot be opened or decoded, is cut off, or is longer than the limit.
         StorageError: the folder for resuming cannot be written.
     """
     reading = reading or Reading()
-    if pool is not None:
+    if pool is not None and see is None:
         try:
             found = _by_ranges(source, pool, reading)
         except (InexactError, av.error.FFmpegError, OSError) as problem:
@@ -78,11 +86,16 @@ def analyse(source: Source, pool: Executor | None = None, reading: Reading | Non
                 return found
     log = FeatureLog()
     with VideoReader(
-        source, threads=reading.threads, max_seconds=reading.max_seconds, loop_filter=reading.loop_filter
+        source,
+        threads=reading.threads,
+        max_seconds=reading.max_seconds,
+        loop_filter=reading.loop_filter or see is not None,
     ) as reader:
         for frame in reader.frames():
             log.add(frame)
-        return Analysis(log.features(), reader.timeline(), tuple(reader.gaps))
+            if see is not None:
+                see(frame)
+        return Analysis(log.features(), reader.timeline(), reader.clock.first, tuple(reader.gaps))
 
 
 def _by_ranges(source: Source, pool: Executor, reading: Reading) -> Analysis | None:
@@ -104,7 +117,7 @@ def _by_ranges(source: Source, pool: Executor, reading: Reading) -> Analysis | N
         video.check_tail(clock)
     if store is not None:
         store.clear(ranges)
-    return Analysis(whole, clock.timeline())
+    return Analysis(whole, clock.timeline(), clock.first)
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,8 @@ class OpenVideo:
         """
         for packet in self.container.demux(self.stream):
             if packet.pts is not None and packet.time_base is not None:
-                self.latest_end = max(self.latest_end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+                length = float((packet.duration or 0) * packet.time_base) or self.step
+                self.latest_end = max(self.latest_end, float(packet.pts * packet.time_base) + length)
             yield packet
 
     def check_tail(self, clock: Clock, seen_s: float = 0.0) -> None:

@@ -3,7 +3,8 @@
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
 from typing import Annotated, Any, Final, Protocol, runtime_checkable
 
 import av.error
@@ -19,16 +20,19 @@ from contract.guideline import Guideline, ObjectEvent
 from contract.predictor import Description, Predictor, Source
 from contract.tables import Kind, Task
 from contract.terms import KeyframeRule, Terms
+from models.analysis import Reading, analyse
 from models.events import Samples, find_events
-from models.features import FeatureLog, Features
-from models.frames import MAX_SECONDS, Frame, Timeline, VideoReader
+from models.features import Features
+from models.frames import MAX_SECONDS, Frame, Timeline
 from models.keyframes import pick_keyframes
 from models.registry import ModelEntry, build_predictor, default_model
 from models.shots import find_transitions, shots_between
+from models.timeline import told
 
 VERSION: Final = "2"  # of the algorithm: raised whenever the same video may get other labels
 
 Picture = NDArray[np.uint8]
+Labels = Mapping[Task, list[dict[str, Any]]]
 
 
 class VideoSettings(BaseModel):
@@ -41,6 +45,7 @@ class VideoSettings(BaseModel):
     batch: Annotated[int, Field(ge=1, le=256)] = 16  # sampled pictures a call of the detector
     longest_side: Annotated[int, Field(ge=32)] = 1280  # sampled pictures are shrunk to this
     max_seconds: Annotated[float, Field(gt=0)] = MAX_SECONDS  # longer videos are rejected
+    resume_folder: Path | None = None  # where what is done of a long video outlives an interruption
 
 
 @runtime_checkable
@@ -115,34 +120,45 @@ class VideoPredictor:
             return build_answer(Kind.VIDEO, [])
         cores = os.cpu_count() or 1
         workers = min(self._settings.workers or min(4, cores), len(sources))
-        threads = max(1, cores // workers)
-        with ThreadPoolExecutor(workers, thread_name_prefix="video") as pool:
-            rows = list(pool.map(lambda source: self._row(source, min(threads, 4)), sources))
+        reading = Reading(
+            threads=min(max(1, cores // workers), 4),
+            max_seconds=self._settings.max_seconds,
+            ahead=cores + 1,
+            resume_folder=self._settings.resume_folder,
+        )
+        with (
+            ThreadPoolExecutor(cores, thread_name_prefix="range") as ranges,
+            ThreadPoolExecutor(workers, thread_name_prefix="video") as videos,
+        ):
+            rows = list(videos.map(lambda source: self._row(source, ranges, reading), sources))
         return build_answer(Kind.VIDEO, rows)
 
-    def _row(self, source: Source, threads: int) -> dict[str, Any]:
+    def _row(self, source: Source, pool: Executor, reading: Reading) -> dict[str, Any]:
         try:
-            return labelled(source.item, Kind.VIDEO, self._labels(source, threads))
+            labels, missing = self._labels(source, pool, reading)
+            return labelled(source.item, Kind.VIDEO, labels, reason=missing)
         except SourceError as error:
             return rejected(source.item, Kind.VIDEO, str(error))
         except (av.error.FFmpegError, cv2.error, ValueError) as error:
             return rejected(source.item, Kind.VIDEO, f"cannot be decoded ({' '.join(str(error).split())})")
 
-    def _labels(self, source: Source, threads: int) -> Mapping[Task, list[dict[str, Any]]]:
-        log, sampler = FeatureLog(), _Sampler(self._sampling if self._detector else 0.0, self._classes)
-        with VideoReader(source, threads=threads, max_seconds=self._settings.max_seconds) as reader:
-            for frame in reader.frames():
-                log.add(frame)
-                if sampler.wants(frame):
-                    sampler.add(frame.time_s, frame.rgb(longest=self._settings.longest_side))
-                    if sampler.waiting == self._settings.batch:
-                        sampler.answer(self._detect(sampler.pictures))
-            timeline = reader.timeline()
+    def _labels(self, source: Source, pool: Executor, reading: Reading) -> tuple[Labels, str | None]:
+        """Return the labels, and what could not be looked at."""
+        sampler = _Sampler(self._sampling if self._detector else 0.0, self._classes)
+
+        def see(frame: Frame) -> None:
+            if sampler.wants(frame):
+                sampler.add(frame.time_s, frame.rgb(longest=self._settings.longest_side))
+                if sampler.waiting == self._settings.batch:
+                    sampler.answer(self._detect(sampler.pictures))
+
+        found = analyse(source, pool, reading, see=see if self._detector else None)
         if sampler.waiting:
             sampler.answer(self._detect(sampler.pictures))
-        return self._assembled(log.features(), timeline, sampler.samples(timeline.seconds(timeline.frames)))
+        samples = sampler.samples(found.timeline.seconds(found.timeline.frames))
+        return self._assembled(found.features, found.timeline, samples), told(found.gaps)
 
-    def _assembled(self, features: Features, timeline: Timeline, samples: Samples) -> Mapping[Task, list[dict[str, Any]]]:
+    def _assembled(self, features: Features, timeline: Timeline, samples: Samples) -> Labels:
         shots = shots_between(find_transitions(features, rate=timeline.rate), features.frames)
         return {
             Task.SHOTS: [{**_span(timeline, shot.start, shot.end), "transition": shot.transition} for shot in shots],

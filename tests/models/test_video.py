@@ -1,6 +1,7 @@
 """The video predictor from encoded file to answer table."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ from contract.errors import InputError
 from contract.predictor import Description, Predictor, Source
 from contract.tables import Kind, Task
 from contract.terms import Terms, parse_terms
+from models.analysis import Reading
+from models.ranges import Part, decode_range
 from models.registry import ModelEntry, build_predictor
 from models.video import VideoPredictor, VideoSettings, from_entry
+from tests.oracles import longvideos
 
 Studio = Any  # the class is in conftest.py, which no test can import
 ROOT = Path(__file__).resolve().parents[2]
@@ -213,3 +217,32 @@ def test_an_entry_gives_the_predictor_or_says_what_is_wrong(tmp_path: Path) -> N
         from_entry(entry.model_copy(update={"settings": {"workers": 0}}), terms=None)
     with pytest.raises(InputError, match="no weights"):
         from_entry(entry.model_copy(update={"path": tmp_path}), terms=None)
+
+
+def test_damage_in_the_middle_is_told_beside_the_labels(tmp_path: Path) -> None:
+    data = longvideos.encode(longvideos.pictures(100), options={"g": "20"}, container="mpegts")
+    first = len(data) // 188 // 2
+    source = video(data[: 188 * first] + data[188 * (first + 3) :])
+    row = only(check_answer(Kind.VIDEO, [source], VideoPredictor().predict([source])))
+    assert row["state"] == "labelled"
+    assert row["shots"][-1]["end_s"] == pytest.approx(4.0, abs=0.01)
+    assert "the data is damaged from" in row["reason"]
+
+
+def test_a_long_video_gets_the_labels_of_a_short_one_and_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = longvideos.encode(longvideos.pictures(200), options={"g": "25"})
+    plain = VideoPredictor().predict([video(data)])
+    assert len(only(plain)["shots"]) >= 5
+    monkeypatch.setattr("models.video.Reading", partial(Reading, range_frames=30))
+    asked = []
+
+    def noted(*of: Any, **how: Any) -> Part:
+        asked.append(of)
+        return decode_range(*of, **how)
+
+    monkeypatch.setattr("models.analysis.decode_range", noted)
+    assert VideoPredictor(settings=VideoSettings(resume_folder=tmp_path)).predict([video(data)]).equals(plain)
+    assert len(asked) >= 3
+    assert list(tmp_path.iterdir()) == []
