@@ -27,7 +27,6 @@ if TYPE_CHECKING:  # generic for type checkers alone
     VideoPacket = av.Packet[av.VideoStream]
 
 
-
 _TRIES: Final = 3  # earlier places to seek to before the video is read from its start
 
 
