@@ -25,6 +25,7 @@ from models.events import Samples, find_events
 from models.features import Features
 from models.frames import MAX_SECONDS, Frame, Timeline
 from models.keyframes import pick_keyframes
+from models.preview import preview_labels
 from models.registry import ModelEntry, build_predictor, default_model
 from models.shots import find_transitions, shots_between
 from models.timeline import told
@@ -45,6 +46,7 @@ class VideoSettings(BaseModel):
     batch: Annotated[int, Field(ge=1, le=256)] = 16  # sampled pictures a call of the detector
     longest_side: Annotated[int, Field(ge=32)] = 1280  # sampled pictures are shrunk to this
     max_seconds: Annotated[float, Field(gt=0)] = MAX_SECONDS  # longer videos are rejected
+    preview: bool = False  # only the encoder's keyframes are decoded: shots are approximate, and there are no events
     resume_folder: Path | None = None  # where what is done of a long video outlives an interruption
 
 
@@ -75,11 +77,15 @@ class VideoPredictor:
         """Prepare, without loading; `detector` takes the place of the one that terms or settings name.
 
         Raises:
-            InputError: the detector that the events need is unknown.
+            InputError: the detector that the events need is unknown, or a preview is to find events.
         """
         self._name = name
         self._settings = settings or VideoSettings()
         self._guideline = terms.guideline if terms else Guideline(version="none")
+        if self._settings.preview and self._guideline.events:
+            raise InputError(
+                f"model {name!r}: a preview finds no events; take one of the two out of models.yaml or the terms"
+            )
         self._keyframes = terms.prelabel.keyframes if terms else KeyframeRule()
         self._sampling = terms.prelabel.event_frames_per_second if terms else 0.0
         self._classes = {event.label for event in self._guideline.events if isinstance(event, ObjectEvent)}
@@ -106,6 +112,7 @@ class VideoPredictor:
                 "event_frames_per_second": self._sampling if behind else None,
                 "longest_side": self._settings.longest_side if behind else None,
                 "batch": self._settings.batch if behind else None,
+                "preview": self._settings.preview,
             },
         )
 
@@ -144,6 +151,8 @@ class VideoPredictor:
 
     def _labels(self, source: Source, pool: Executor, reading: Reading) -> tuple[Labels, str | None]:
         """Return the labels, and what could not be looked at."""
+        if self._settings.preview:
+            return preview_labels(source, self._keyframes, reading), None
         sampler = _Sampler(self._sampling if self._detector else 0.0, self._classes)
 
         def see(frame: Frame) -> None:

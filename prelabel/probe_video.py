@@ -55,9 +55,11 @@ class _Group:
 
     packets: "list[Packet[Any]]" = field(default_factory=list)
     size: int = 0
+    ended: bool = False
 
     def add(self, packet: "Packet[Any]") -> None:
-        if len(self.packets) < _GROUP_PACKETS and self.size + packet.size <= _GROUP_BYTES:
+        self.ended = self.ended or packet.is_corrupt  # what follows damage shows it until the next key frame
+        if not self.ended and len(self.packets) < _GROUP_PACKETS and self.size + packet.size <= _GROUP_BYTES:
             self.packets.append(packet)
             self.size += packet.size
 
@@ -143,11 +145,11 @@ def _check_seconds(seconds: float, limits: Limits) -> None:
 def _demux(container: InputContainer, stream: VideoStream, limits: Limits) -> _Track:
     track = _Track()
     start: float | None = None
+    torn: set[int] = set()  # tracks whose latest packet is not whole; followed by others, it is damage in the middle
     for packet in container.demux():
         if not packet.size:
             continue
-        if packet.is_corrupt:
-            raise RefusedError(Reason.TRUNCATED, "the video ends within a packet: the end of the file is missing")
+        (torn.add if packet.is_corrupt else torn.discard)(packet.stream_index)
         time = packet.pts if packet.pts is not None else packet.dts
         if time is not None and packet.time_base:
             end = float((time + (packet.duration or 0)) * packet.time_base)
@@ -156,6 +158,8 @@ def _demux(container: InputContainer, stream: VideoStream, limits: Limits) -> _T
             _check_seconds(end - start, limits)
         if packet.stream_index == stream.index:
             track.add(packet)
+    if torn:
+        raise RefusedError(Reason.TRUNCATED, "the video ends within a packet: the end of the file is missing")
     return track
 
 
