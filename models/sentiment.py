@@ -5,100 +5,59 @@ Weights are safetensors alone and no code comes with them; nothing is downloaded
 Labels are joined by name: a model label means the guideline label that is called so or lists it under
 `model_names` (upper and lower case count as equal where no exact name fits). Several model labels may mean one
 guideline label: their probabilities add. Model labels that mean none are left out before the softmax, so that the
-rest share the whole probability. Guideline labels that the model cannot give have probability 0.
+rest share the whole probability. Guideline labels that the model cannot give have probability 0, but for a third one
+that a neutral band gives (models/textlabels.py). A model of natural language inference takes any labels
+(models/zeroshot.py).
 
 A text longer than the window is read in windows that overlap by the stride; its probabilities are the mean over its
 windows, weighted by the tokens of each, so that a token in an overlap counts in both.
 """
 
-import contextlib
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import torch
 import transformers
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
-from contract.answers import build_answer, labelled, rejected
-from contract.errors import InputError, SourceError, TermsError, WeightsError
-from contract.guideline import Guideline, name_map
+from contract.errors import InputError, SourceError, WeightsError
+from contract.guideline import Guideline
 from contract.predictor import Description, Source
-from contract.tables import Kind, Task
+from contract.tables import Kind
 from contract.terms import Terms
 from models.content import read_content
 from models.devices import resolve
-from models.registry import ModelEntry, weights_of
+from models.registry import ModelEntry, cache_folder, weights_of
+from models.textanswers import answer_texts
+from models.textbatches import Encoder, Padding, Window, arrays, batched, through, tokenised
+from models.textfolder import longest_window, read_config, read_model, read_tokenizer
+from models.textlabels import Array, Band, Calibration, Head, LabelHead, map_labels, read_calibration, told
+from models.textruntime import Engine, TorchEngine, cpu_has_bfloat16, open_openvino, openvino_is_there
+from models.zeroshot import HYPOTHESIS, EntailmentHead, is_inference
 
-_NAMELESS = re.compile(r"LABEL_\d+", re.IGNORECASE)
-_DECIMALS = 6
-_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
-# Their position numbers begin after the padding index, so that the table holds fewer positions than it has rows.
-_OFFSET_POSITIONS = frozenset(
-    {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "longformer", "mpnet", "roberta-prelayernorm"}
-)
-_DEFAULT_WINDOW = 512
+Precision = Literal["float32", "float16", "bfloat16"]
 
 
 class SentimentSettings(BaseModel):
     """Settings of a sentiment model in models.yaml; lengths are in tokens, special tokens included."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     window_tokens: int | None = Field(default=None, ge=8)
     stride_tokens: int | None = Field(default=None, ge=0)  # none given: an eighth of the window
-    batch_tokens: int = Field(default=16_384, ge=8)
-    precision: Literal["float32", "bfloat16"] = "float32"  # bfloat16 applies on cuda alone
-
-
-class LabelMap(NamedTuple):
-    """How a model's labels become the answer's: `target[i]` is where model label i goes, None where nowhere."""
-
-    labels: tuple[str, ...]
-    target: tuple[int | None, ...]
-    lacking: tuple[str, ...]
-    left_out: tuple[str, ...]
-
-
-class _Window(NamedTuple):
-    text: int
-    tokens: list[int]
-    weight: int
-
-
-def map_labels(model_labels: Sequence[str], guideline: Guideline | None, *, origin: str) -> LabelMap:
-    """Join a model's labels, in the order of its outputs, with the sentiment labels of `guideline` by name.
-
-    Without a guideline the model's own names are the labels.
-
-    Raises:
-        TermsError: the model's labels are mere numbers (LABEL_0) that the guideline does not list.
-        WeightsError: no label of the model means a label of the guideline.
-    """
-    if guideline is None:
-        return LabelMap(tuple(model_labels), tuple(range(len(model_labels))), (), ())
-    exact = name_map(guideline.sentiments)
-    folded = {alias.casefold(): name for alias, name in reversed(exact.items())}
-    meant = [exact.get(label, folded.get(label.casefold())) for label in model_labels]
-    left_out = [label for label, name in zip(model_labels, meant, strict=True) if name is None]
-    nameless = [label for label in left_out if _NAMELESS.fullmatch(label)]
-    wanted = guideline.sentiment_names
-    if nameless:
-        raise TermsError(
-            f"{origin}: the model calls its labels {', '.join(model_labels)}; say what {', '.join(nameless)} mean: "
-            f"list them under model_names of {', '.join(wanted)} in guideline.sentiments"
-        )
-    if len(left_out) == len(meant):
-        raise WeightsError(
-            f"{origin}: none of the model's labels {', '.join(model_labels)} is a sentiment of the guideline "
-            f"({', '.join(wanted)}); list them under model_names there, or choose another model"
-        )
-    target = tuple(None if name is None else wanted.index(name) for name in meant)
-    lacking = tuple(name for name in wanted if name not in meant)
-    return LabelMap(wanted, target, lacking, tuple(left_out))
+    batch_tokens: int | None = Field(default=None, ge=8)  # with padding; none given: what suits the device
+    precision: Precision | None = None  # none given: bfloat16 on CUDA, float32 on the CPU
+    runtime: Literal["auto", "torch", "openvino"] = "auto"  # of the CPU; auto is openvino where it is there and agrees
+    temperature: float | None = Field(default=None, gt=0)  # this and the next over what calibration.json says
+    neutral_band: Band | Literal["off"] | None = None
+    zero_shot: bool | None = None  # none given: where the model's labels are those of inference
+    hypothesis: str = HYPOTHESIS
+    entailment: str | None = None
 
 
 class SentimentClassifier:
@@ -124,29 +83,68 @@ class SentimentClassifier:
         """
         self._folder, self._name, self._digest = folder, name, digest
         self._settings = settings or SentimentSettings()
-        config = _read_config(folder)
-        model_labels = [str(config.id2label[index]) for index in range(config.num_labels)]
-        self._map = map_labels(model_labels, guideline, origin=str(folder))
-        self._precision: str = self._settings.precision
-        self._device = torch.device("cpu")
-        self._model: Any = None
-        self._tokenizer: Any = None
-        self._window, self._stride = _DEFAULT_WINDOW, 0
+        config = read_config(folder)
+        labels = [str(config.id2label[index]) for index in range(config.num_labels)]
+        self._calibration = _calibrated(read_calibration(folder), self._settings)
+        self._head: Head
+        self._told: Mapping[str, Any]
+        zero_shot = self._settings.zero_shot
+        if is_inference(labels) if zero_shot is None else zero_shot:
+            self._head, self._told = self._by_entailment(labels, guideline)
+        else:
+            self._head, self._told = self._by_name(labels, guideline)
+        self.padding = Padding()
+        self._engine: Engine | None = None
+        self._runtime = f"transformers {transformers.__version__}, torch {torch.__version__}"
+        self._precision: str = self._settings.precision or "float32"
+
+    def _by_name(self, labels: Sequence[str], guideline: Guideline | None) -> tuple[Head, Mapping[str, Any]]:
+        joined = map_labels(labels, guideline, origin=str(self._folder))
+        head = LabelHead(labels, joined, self._calibration)
+        found = told(self._calibration)
+        lacking = joined.lacking
+        if head.band is None:
+            found.pop("neutral_band", None)
+        else:
+            lacking = ()
+        named = {"lacking_labels": lacking, "model_labels_left_out": joined.left_out}
+        return head, {**found, **{key: ", ".join(names) for key, names in named.items() if names}}
+
+    def _by_entailment(self, labels: Sequence[str], guideline: Guideline | None) -> tuple[Head, Mapping[str, Any]]:
+        head = EntailmentHead(
+            labels,
+            guideline,
+            self._calibration,
+            template=self._settings.hypothesis,
+            entailment=self._settings.entailment,
+            origin=str(self._folder),
+        )
+        found = told(self._calibration)
+        found.pop("neutral_band", None)
+        return head, {**found, "zero_shot": True, "hypotheses": " | ".join(head.hypotheses)}
+
+    @property
+    def calls_at_once(self) -> int:
+        """How many threads may call this classifier at the same time."""
+        return 1 if self._engine is None else self._engine.at_once
 
     def describe(self) -> Description:
         """Tell what this predictor is; settings name the labels that the model lacks and those left out."""
-        mapping = {"lacking_labels": self._map.lacking, "model_labels_left_out": self._map.left_out}
+        used = self._settings
+        batch = used.batch_tokens or (self._engine.batch_tokens if self._engine else None)
         return Description(
             name=self._name,
             version=(self._digest or "unpinned")[:12],
             kind=Kind.TEXT,
-            classes=self._map.labels,
+            classes=self._head.labels,
             weights_sha256=self._digest,
-            runtime=f"transformers {transformers.__version__}, torch {torch.__version__}",
+            runtime=self._runtime,
             precision=self._precision,
             settings={
-                **self._settings.model_dump(exclude={"precision"}),
-                **{key: ", ".join(labels) for key, labels in mapping.items() if labels},
+                "window_tokens": used.window_tokens,
+                "stride_tokens": used.stride_tokens,
+                "batch_tokens": batch,
+                **self._told,
             },
         )
 
@@ -157,91 +155,96 @@ class SentimentClassifier:
             DeviceError: cuda was asked for and is absent.
             WeightsError: the files are damaged, incomplete, or need code of their own.
         """
-        self._device = torch.device(resolve(device))
-        half = self._settings.precision == "bfloat16" and self._device.type == "cuda"
-        self._precision = "bfloat16" if half else "float32"
-        self._tokenizer = _read_tokenizer(self._folder)
-        model = _read_model(self._folder, torch.bfloat16 if half else torch.float32)
-        self._window = self._settings.window_tokens or _longest_window(model.config, self._tokenizer)
+        chosen = torch.device(resolve(device))
+        tokenizer = read_tokenizer(self._folder)
+        half = self._settings.precision or "bfloat16" if chosen.type == "cuda" else "float32"
+        model = read_model(self._folder, getattr(torch, half))
+        window = self._settings.window_tokens or longest_window(model.config, tokenizer)
         given = self._settings.stride_tokens
-        self._stride = self._window // 8 if given is None else given
-        if self._window - self._tokenizer.num_special_tokens_to_add() <= self._stride:
-            raise WeightsError(
-                f"{self._folder}: a window of {self._window} tokens leaves no room for a stride of "
-                f"{self._stride}; lower stride_tokens of model {self._name!r}"
+        stride = window // 8 if given is None else given
+        hypotheses = self._head.hypotheses if isinstance(self._head, EntailmentHead) else ()
+        try:
+            self._encoder = Encoder(tokenizer, window=window, stride=stride, hypotheses=hypotheses)
+        except ValueError as error:
+            raise WeightsError(f"{self._folder}: {error}; lower stride_tokens of model {self._name!r}") from error
+        typed = bool(hypotheses) and "token_type_ids" in tokenizer.model_input_names
+        engine = self._engine_of(model, chosen, typed=typed)
+        self._runtime, self._precision = engine.runtime, engine.precision
+        self._workers = ThreadPoolExecutor(engine.at_once, thread_name_prefix="text")
+        self._ahead = ThreadPoolExecutor(engine.at_once, thread_name_prefix="tokens")
+        self._engine = engine
+
+    def _engine_of(self, model: Any, device: torch.device, *, typed: bool) -> Engine:
+        used = self._settings
+        if device.type != "cpu" or used.runtime == "torch":
+            return TorchEngine(model, device)
+        if not openvino_is_there():
+            if used.runtime == "openvino":
+                raise WeightsError(f"{self._folder}: OpenVINO is not installed; install goldgate[openvino], or choose torch")
+            return TorchEngine(model, device)
+        half = used.precision == "bfloat16" and cpu_has_bfloat16()
+        try:
+            return open_openvino(
+                model,
+                typed=typed,
+                precision="bfloat16" if half else "float32",
+                cache=cache_folder() if self._digest else None,
+                digest=self._digest,
             )
-        self._model = model.to(self._device).eval()
+        except WeightsError as error:
+            if used.runtime == "openvino":
+                raise WeightsError(f"{self._folder}: {error}; choose runtime: torch for model {self._name!r}") from error
+            return TorchEngine(model, device)
 
     def predict(self, sources: Sequence[Source]) -> pa.Table:
         """Label `sources`, loading onto the CPU first if `load` was not called.
 
         A text that is empty, not UTF-8 or cannot be opened is a rejected row.
         """
-        if self._model is None:
+        if self._engine is None:
             self.load("cpu")
-        texts: dict[int, str] = {}
-        rows: list[dict[str, Any]] = [{} for _ in sources]
-        for index, source in enumerate(sources):
+        texts: list[str] = []
+        refused: dict[int, str] = {}
+        for place, source in enumerate(sources):
             text, reason = read_text(source)
+            texts.append(text or "")
             if text is None:
-                rows[index] = rejected(source.item, Kind.TEXT, reason)
-            else:
-                texts[index] = text
-        found = self._probabilities(list(texts.values()))
-        for index, probabilities in zip(texts, found, strict=True):
-            rows[index] = self._row(sources[index].item, probabilities)
-        return build_answer(Kind.TEXT, rows)
+                refused[place] = reason
+        shares, empty = self._shares(texts)
+        return answer_texts(sources, shares, labels=self._head.labels, refused=refused, empty=empty)
 
-    def _row(self, item: str, probabilities: torch.Tensor | None) -> dict[str, Any]:
-        if probabilities is None:
-            return rejected(item, Kind.TEXT, "the text is empty to the model: it holds nothing that its tokenizer keeps")
-        if not bool(torch.isfinite(probabilities).all()):
-            return rejected(item, Kind.TEXT, "the model gave no finite probability")
-        # Threads and batches change the last bits of float32 arithmetic; rounded, equal texts get equal labels everywhere.
-        rounded = [round(probability, _DECIMALS) for probability in probabilities.tolist()]
-        by_label = dict(zip(self._map.labels, rounded, strict=True))
-        label = max(by_label, key=by_label.__getitem__)  # of equals the first in the guideline's order
-        row = {"label": label, "score": by_label[label], "probabilities": list(by_label.items())}
-        return labelled(item, Kind.TEXT, {Task.SENTIMENTS: [row]})
+    def _shares(self, texts: Sequence[str]) -> tuple[Array, NDArray[np.bool_]]:
+        """Return probabilities, (texts, labels), and which texts have no token."""
+        slots = self._head.slots
+        width = len(self._head.labels) // slots
+        sums = np.zeros((len(texts), slots, width))
+        weights = np.zeros((len(texts), slots, 1))
+        assert self._engine is not None  # noqa: S101  loaded by now
+        budget = self._settings.batch_tokens or self._engine.batch_tokens
+        at_once = self._engine.at_once
+        batches = batched(tokenised(self._encoder, texts, self._ahead), budget=budget, workers=at_once)
+        for batch, values in through(batches, self._classify, workers=self._workers, at_once=at_once):
+            places = ([window.text for window in batch], [window.slot for window in batch])
+            tokens = np.array([[window.weight] for window in batch], np.float64)
+            np.add.at(sums, places, values * tokens)
+            np.add.at(weights, places, tokens)
+        empty = (weights == 0).any(axis=(1, 2))
+        means = (sums / np.maximum(weights, 1)).reshape(len(texts), slots * width)
+        return self._head.of_texts(means), empty
 
-    def _probabilities(self, texts: Sequence[str]) -> list[torch.Tensor | None]:
-        """Return float64 probabilities of the labels for each text; None for a text without tokens."""
-        windows = self._windows(texts)
-        sums = torch.zeros(len(texts), len(self._map.labels), dtype=torch.float64)
-        weights = torch.zeros(len(texts), dtype=torch.float64)
-        for batch in _batches(windows, self._settings.batch_tokens):
-            found = self._classify([window.tokens for window in batch])
-            for window, row in zip(batch, found, strict=True):
-                sums[window.text] += row * window.weight
-                weights[window.text] += window.weight
-        return [total / weight if weight else None for total, weight in zip(sums, weights, strict=True)]
+    def _classify(self, windows: Sequence[Window]) -> Array:
+        assert self._engine is not None  # noqa: S101  loaded by now
+        self.padding.add(windows)
+        return self._head.of_windows(self._engine.logits(arrays(windows, self._encoder.padding)))
 
-    def _windows(self, texts: Sequence[str]) -> list[_Window]:
-        if not texts:
-            return []
-        encoded = self._tokenizer(
-            list(texts),
-            truncation=True,
-            max_length=self._window,
-            stride=self._stride,
-            return_overflowing_tokens=True,
-        )
-        special = self._tokenizer.num_special_tokens_to_add()
-        pairs = zip(encoded["overflow_to_sample_mapping"], encoded["input_ids"], strict=True)
-        return [_Window(text, tokens, len(tokens) - special) for text, tokens in pairs if len(tokens) > special]
 
-    @torch.inference_mode()
-    def _classify(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Return float64 probabilities of shape (rows, labels) on the CPU."""
-        longest = max(map(len, rows))
-        padding = self._tokenizer.pad_token_id
-        tokens = torch.tensor([[*row, *[padding] * (longest - len(row))] for row in rows])
-        attention = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
-        answer = self._model(input_ids=tokens.to(self._device), attention_mask=attention.to(self._device))
-        kept = [index for index, label in enumerate(self._map.target) if label is not None]
-        targets = torch.tensor([label for label in self._map.target if label is not None])
-        shares = answer.logits.cpu().double()[:, kept].softmax(-1)
-        return torch.zeros(len(rows), len(self._map.labels), dtype=torch.float64).index_add_(1, targets, shares)
+def _calibrated(found: Calibration, settings: SentimentSettings) -> Calibration:
+    changes: dict[str, Any] = {}
+    if settings.temperature is not None:
+        changes["temperature"] = settings.temperature
+    if settings.neutral_band is not None:
+        changes["neutral_band"] = None if settings.neutral_band == "off" else settings.neutral_band
+    return found.model_copy(update=changes)
 
 
 def read_text(source: Source) -> tuple[str | None, str]:
@@ -253,96 +256,6 @@ def read_text(source: Source) -> tuple[str | None, str]:
     except UnicodeDecodeError as error:
         return None, f"the text is not UTF-8: byte {error.start} cannot be decoded"
     return (text, "") if text.strip() else (None, "the text is empty")
-
-
-def _batches(windows: Sequence[_Window], budget: int) -> Iterator[list[_Window]]:
-    """Yield windows longest first, as many at once as fit the token budget with their padding."""
-    batch: list[_Window] = []
-    for window in sorted(windows, key=lambda window: -len(window.tokens)):
-        if batch and len(batch[0].tokens) * (len(batch) + 1) > budget:
-            yield batch
-            batch = []
-        batch.append(window)
-    if batch:
-        yield batch
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers' advice and progress bars off the terminal; its failures still raise."""
-    log = transformers.utils.logging
-    level, bars = log.get_verbosity(), log.is_progress_bar_enabled()
-    log.set_verbosity_error()
-    log.disable_progress_bar()
-    try:
-        yield
-    finally:
-        log.set_verbosity(level)
-        if bars:
-            log.enable_progress_bar()
-
-
-@contextlib.contextmanager
-def _weights_errors(folder: Path) -> Iterator[None]:
-    """Turn what transformers raises over a damaged or foreign folder into a WeightsError that names it."""
-    try:
-        yield
-    except WeightsError:
-        raise
-    except Exception as error:  # the tokenizers and safetensors extensions raise Exception itself
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise WeightsError(f"{folder}: cannot be read as a sequence classifier ({lines[0]}); restore the folder") from error
-
-
-def _read_config(folder: Path) -> Any:
-    if not folder.is_dir():
-        raise WeightsError(f"{folder}: no such folder; give the folder that holds config.json and model.safetensors")
-    if not any(folder.glob("*.safetensors")):
-        pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
-        if pickles:
-            raise WeightsError(f"{folder}: {pickles[0]} is a pickle, which can run code; convert the weights to safetensors")
-        raise WeightsError(f"{folder}: it holds no safetensors weights; restore the folder")
-    with _quiet(), _weights_errors(folder):
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    kind = getattr(config, "problem_type", None)
-    if kind not in (None, "single_label_classification") or config.num_labels < 2:
-        raise WeightsError(f"{folder}: the model does not choose one label of several; choose another model")
-    return config
-
-
-def _read_tokenizer(folder: Path) -> Any:
-    with _quiet(), _weights_errors(folder):
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    if not tokenizer.is_fast or tokenizer.pad_token_id is None:
-        raise WeightsError(
-            f"{folder}: the tokenizer is not a fast one with a padding token; add tokenizer.json to the folder"
-        )
-    return tokenizer
-
-
-def _read_model(folder: Path, dtype: torch.dtype) -> Any:
-    with _quiet(), _weights_errors(folder):
-        model, report = AutoModelForSequenceClassification.from_pretrained(
-            folder,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype=dtype,
-            output_loading_info=True,
-        )
-    if report["missing_keys"]:  # transformers would fill them with random numbers
-        missing = ", ".join(sorted(report["missing_keys"])[:3])
-        raise WeightsError(
-            f"{folder}: the weights lack {missing}, so its answers would be random; choose a fine-tuned classifier"
-        )
-    return model
-
-
-def _longest_window(config: Any, tokenizer: Any) -> int:
-    positions = getattr(config, "max_position_embeddings", None) or _DEFAULT_WINDOW
-    if config.model_type in _OFFSET_POSITIONS:
-        positions -= (config.pad_token_id or 0) + 1
-    return int(min(positions, tokenizer.model_max_length, _DEFAULT_WINDOW))
 
 
 def from_entry(entry: ModelEntry, *, terms: Terms | None = None) -> SentimentClassifier:

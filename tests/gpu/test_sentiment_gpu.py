@@ -33,7 +33,7 @@ def test_cuda_answers_as_the_cpu_does(precision: str, tolerance: float) -> None:
 
 
 def test_precision_is_told_as_used() -> None:
-    predictor = SentimentClassifier(BUNDLED, settings=SentimentSettings(precision="bfloat16"))
+    predictor = SentimentClassifier(BUNDLED, settings=SentimentSettings(precision="bfloat16", runtime="torch"))
     predictor.load("cuda")
     assert predictor.describe().precision == "bfloat16"
     predictor.load("cpu")

@@ -31,13 +31,19 @@ from contract.guideline import Guideline, LabelDefinition
 from contract.predictor import Predictor, Source
 from contract.tables import Kind
 from models.registry import ModelEntry
-from models.sentiment import SentimentClassifier, SentimentSettings, from_entry, map_labels
+from models.sentiment import SentimentClassifier, SentimentSettings, from_entry
+from models.textlabels import map_labels
 
+PLAIN = SentimentSettings(runtime="torch")  # converting to OpenVINO takes a second each time
 ROUNDING = 3e-6  # of six decimals, added up over a few labels
 
 WORDS = ("good", "bad", "room", "food", "很", "好", "差", "不", "房", "间", ",", "!")
 VOCABULARY = {word: index for index, word in enumerate(("[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS))}
 THREE = {0: "NEGATIVE", 1: "NEUTRAL", 2: "POSITIVE"}
+
+
+def plain(**settings: Any) -> SentimentSettings:
+    return SentimentSettings(runtime="torch", **settings)
 
 
 def guideline(**names: Sequence[str]) -> Guideline:
@@ -138,7 +144,7 @@ def by_hand(folder: Path, tokens: Sequence[str]) -> list[float]:
 
 
 def test_is_a_predictor_whose_answer_has_every_label_in_order(folder: Path) -> None:
-    predictor = SentimentClassifier(folder, guideline=guideline(positive=[], neutral=[], negative=[]))
+    predictor = SentimentClassifier(folder, guideline=guideline(positive=[], neutral=[], negative=[]), settings=PLAIN)
     assert isinstance(predictor, Predictor)
     predictor.load("cpu")
     sources = [text("a", "good room!"), text("b", "很好"), text("c", "房间很差, bad food")]
@@ -152,7 +158,7 @@ def test_is_a_predictor_whose_answer_has_every_label_in_order(folder: Path) -> N
 
 
 def test_agrees_with_the_model_by_hand(folder: Path) -> None:
-    answer = SentimentClassifier(folder).predict([text("a", "很好, good room"), text("b", "bad")])
+    answer = SentimentClassifier(folder, settings=PLAIN).predict([text("a", "很好, good room"), text("b", "bad")])
     wanted = [by_hand(folder, ["很", "好", ",", "good", "room"]), by_hand(folder, ["bad"])]
     assert probabilities(answer) == [pytest.approx(row, abs=1e-5) for row in wanted]
 
@@ -162,7 +168,7 @@ def test_agrees_with_the_model_by_hand(folder: Path) -> None:
     st.lists(st.lists(st.sampled_from(WORDS), max_size=70).map(" ".join), max_size=8), st.sampled_from([8, 40, 200, 10_000])
 )
 def test_answers_do_not_depend_on_order_or_batching(bert_folder: Path, texts: list[str], budget: int) -> None:
-    settings = SentimentSettings(batch_tokens=budget, stride_tokens=4)
+    settings = plain(batch_tokens=budget, stride_tokens=4)
     predictor = SentimentClassifier(bert_folder, settings=settings)
     sources = [text(str(index), content) for index, content in enumerate(texts)]
     together = check_answer(Kind.TEXT, sources, predictor.predict(sources))
@@ -173,7 +179,7 @@ def test_answers_do_not_depend_on_order_or_batching(bert_folder: Path, texts: li
 
 
 def test_long_text_is_the_mean_of_its_windows_weighted_by_their_tokens(folder: Path) -> None:
-    settings = SentimentSettings(window_tokens=10, stride_tokens=3)
+    settings = plain(window_tokens=10, stride_tokens=3)
     tokens = [WORDS[index * 7 % len(WORDS)] for index in range(20)]
     answer = SentimentClassifier(folder, settings=settings).predict([text("a", " ".join(tokens))])
     windows = [tokens[0:8], tokens[5:13], tokens[10:18], tokens[15:20]]  # 8 fit beside [CLS] and [SEP], 3 come again
@@ -184,7 +190,7 @@ def test_long_text_is_the_mean_of_its_windows_weighted_by_their_tokens(folder: P
 
 
 def test_the_longest_window_fits_the_positions(folder: Path) -> None:
-    answer = SentimentClassifier(folder, settings=SentimentSettings(stride_tokens=2)).predict([text("a", "good " * 500)])
+    answer = SentimentClassifier(folder, settings=plain(stride_tokens=2)).predict([text("a", "good " * 500)])
     assert answer["state"].to_pylist() == ["labelled"]
 
 
@@ -199,7 +205,7 @@ def test_unreadable_texts_are_rejected_beside_their_neighbours(bert_folder: Path
         text("control", "\u0007"),
         Source("file", Kind.TEXT, str(tmp_path / "on disk.txt")),
     ]
-    answer = SentimentClassifier(bert_folder).predict(sources)
+    answer = SentimentClassifier(bert_folder, settings=PLAIN).predict(sources)
     check_answer(Kind.TEXT, sources, answer)
     assert answer["state"].to_pylist() == ["labelled", *["rejected"] * 5, "labelled"]
     reasons = answer["reason"].to_pylist()
@@ -211,7 +217,7 @@ def test_unreadable_texts_are_rejected_beside_their_neighbours(bert_folder: Path
 
 
 def test_no_sources_give_an_empty_answer(bert_folder: Path) -> None:
-    assert SentimentClassifier(bert_folder).predict([]).num_rows == 0
+    assert SentimentClassifier(bert_folder, settings=PLAIN).predict([]).num_rows == 0
 
 
 def test_labels_join_by_name_then_by_name_without_case() -> None:
@@ -245,14 +251,14 @@ def test_stars_add_up(tmp_path: Path) -> None:
     stars = {index: f"{index + 1} stars" for index in range(5)}
     save(tmp_path, bert, stars)
     told = guideline(positive=["4 stars", "5 stars"], neutral=["3 stars"], negative=["1 stars", "2 stars"])
-    own = probabilities(SentimentClassifier(tmp_path).predict([text("a", "很好")]))[0]
-    joined = probabilities(SentimentClassifier(tmp_path, guideline=told).predict([text("a", "很好")]))[0]
+    own = probabilities(SentimentClassifier(tmp_path, settings=PLAIN).predict([text("a", "很好")]))[0]
+    joined = probabilities(SentimentClassifier(tmp_path, guideline=told, settings=PLAIN).predict([text("a", "很好")]))[0]
     assert joined == pytest.approx([own[3] + own[4], own[2], own[0] + own[1]], abs=ROUNDING)
 
 
 def test_label_unknown_to_the_guideline_leaves_the_whole_to_the_others(bert_folder: Path) -> None:
-    own = probabilities(SentimentClassifier(bert_folder).predict([text("a", "很好")]))[0]
-    predictor = SentimentClassifier(bert_folder, guideline=guideline(positive=[], negative=[]))
+    own = probabilities(SentimentClassifier(bert_folder, settings=PLAIN).predict([text("a", "很好")]))[0]
+    predictor = SentimentClassifier(bert_folder, guideline=guideline(positive=[], negative=[]), settings=PLAIN)
     joined = probabilities(predictor.predict([text("a", "很好")]))[0]
     assert joined == pytest.approx([own[2] / (own[0] + own[2]), own[0] / (own[0] + own[2])], abs=ROUNDING)
     assert predictor.describe().settings["model_labels_left_out"] == "NEUTRAL"
@@ -260,7 +266,7 @@ def test_label_unknown_to_the_guideline_leaves_the_whole_to_the_others(bert_fold
 
 def test_label_unknown_to_the_model_has_probability_nought_and_is_reported(tmp_path: Path) -> None:
     save(tmp_path, bert, {0: "negative", 1: "positive"})
-    predictor = SentimentClassifier(tmp_path, guideline=guideline(positive=[], neutral=[], negative=[]))
+    predictor = SentimentClassifier(tmp_path, guideline=guideline(positive=[], neutral=[], negative=[]), settings=PLAIN)
     assert probabilities(predictor.predict([text("a", "很好")]))[0][1] == 0
     assert predictor.describe().settings["lacking_labels"] == "neutral"
     assert predictor.describe().classes == ("positive", "neutral", "negative")
@@ -271,14 +277,14 @@ def test_pickled_weights_are_refused(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").unlink()
     (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps({}))
     with pytest.raises(WeightsError, match=r"pytorch_model\.bin is a pickle"):
-        SentimentClassifier(tmp_path)
+        SentimentClassifier(tmp_path, settings=PLAIN)
 
 
 def test_folders_that_are_no_classifier_are_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no such folder"):
         SentimentClassifier(tmp_path / "absent")
     with pytest.raises(WeightsError, match="no safetensors"):
-        SentimentClassifier(tmp_path)
+        SentimentClassifier(tmp_path, settings=PLAIN)
 
 
 def test_damaged_weights_are_refused(tmp_path: Path) -> None:
@@ -286,21 +292,21 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:500])
     with pytest.raises(WeightsError, match=str(tmp_path)):
-        SentimentClassifier(tmp_path).load("cpu")
+        SentimentClassifier(tmp_path, settings=PLAIN).load("cpu")
 
 
 def test_damaged_tokenizer_is_refused(tmp_path: Path) -> None:
     save(tmp_path, bert)
     (tmp_path / "tokenizer.json").write_text('{"version": "1.0"}', encoding="utf-8")
     with pytest.raises(WeightsError, match=str(tmp_path)):
-        SentimentClassifier(tmp_path).load("cpu")
+        SentimentClassifier(tmp_path, settings=PLAIN).load("cpu")
 
 
 def test_weights_without_a_trained_head_are_refused(tmp_path: Path) -> None:
     save(tmp_path, bert)
     BertModel(bert(THREE).config).save_pretrained(tmp_path)
     with pytest.raises(WeightsError, match="would be random"):
-        SentimentClassifier(tmp_path).load("cpu")
+        SentimentClassifier(tmp_path, settings=PLAIN).load("cpu")
 
 
 def test_code_beside_the_weights_is_never_run(tmp_path: Path) -> None:
@@ -312,14 +318,14 @@ def test_code_beside_the_weights_is_never_run(tmp_path: Path) -> None:
         "from pathlib import Path\nPath(__file__).with_name('sprung').touch()\n", encoding="utf-8"
     )
     with pytest.raises(WeightsError, match=str(tmp_path)):
-        SentimentClassifier(tmp_path)
+        SentimentClassifier(tmp_path, settings=PLAIN)
     assert not (tmp_path / "sprung").exists()
 
 
 def test_a_regressor_is_refused(tmp_path: Path) -> None:
     save(tmp_path, bert, {0: "score"})
     with pytest.raises(WeightsError, match="one label of several"):
-        SentimentClassifier(tmp_path)
+        SentimentClassifier(tmp_path, settings=PLAIN)
 
 
 def test_entry_gives_name_digest_and_settings(bert_folder: Path) -> None:
@@ -341,7 +347,7 @@ def test_entry_gives_name_digest_and_settings(bert_folder: Path) -> None:
 
 
 def test_stride_must_leave_room(bert_folder: Path) -> None:
-    settings = SentimentSettings(window_tokens=10, stride_tokens=8)
+    settings = plain(window_tokens=10, stride_tokens=8)
     with pytest.raises(WeightsError, match="stride_tokens"):
         SentimentClassifier(bert_folder, settings=settings).load("cpu")
 
@@ -349,11 +355,11 @@ def test_stride_must_leave_room(bert_folder: Path) -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is present")
 def test_cuda_asked_for_and_absent_is_an_error(bert_folder: Path) -> None:
     with pytest.raises(DeviceError):
-        SentimentClassifier(bert_folder).load("cuda")
+        SentimentClassifier(bert_folder, settings=PLAIN).load("cuda")
 
 
 def test_loading_and_predicting_say_nothing(bert_folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        SentimentClassifier(bert_folder).predict([text("a", "good " * 500)])
+        SentimentClassifier(bert_folder, settings=PLAIN).predict([text("a", "good " * 500)])
     assert capfd.readouterr() == ("", "")
