@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from contract.acceptance import ImageProfile, TextProfile, VideoProfile
-from contract.guideline import EventRule, ObjectEvent
 from contract.inspection import AqlSampling
+from contract.reading_events import event_in_english
 from contract.reading_settlement import settlement_in_english, strata_in_english
 from contract.ruleterms import COUNTING_RULES, proof_method, tightened_confidence
 from contract.terms import Terms
@@ -140,7 +140,7 @@ def _video(terms: Terms, profile: VideoProfile | None) -> Iterator[str]:
         return
     yield from _videos_read(profile)
     for event in terms.guideline.events:
-        yield f"Event {event.name}: {_event(event)}"
+        yield f"Event {event.name}: {event_in_english(event)}"
     yield from _demands(terms, profile)
 
 
@@ -154,17 +154,6 @@ def _videos_read(profile: VideoProfile) -> Iterator[str]:
         f"An event is right if it is paired one to one with a gold event of the same name at temporal IoU >= "
         f"{profile.event_tiou:g} (a tie within 1e-9 counts as reached)."
     )
-
-
-def _event(event: EventRule) -> str:
-    if isinstance(event, ObjectEvent):
-        what = {"present": "is in view", "appears": "comes into view", "disappears": "leaves the view"}[event.rule]
-        return (
-            f"a {event.label} {what}; it must be seen for {event.min_seconds:g} s, gaps of up to "
-            f"{event.max_gap_seconds:g} s are closed, and drafts take detections of score {event.min_score:g} or more."
-        )
-    what = {"black": "the picture is black", "freeze": "the picture stands still"}[event.rule]
-    return f"{what} for {event.min_seconds:g} s or more."
 
 
 def _demands(terms: Terms, profile: ImageProfile | TextProfile | VideoProfile) -> Iterator[str]:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from contract.acceptance import ImageProfile, TextProfile, VideoProfile
-from contract.guideline import EventRule, ObjectEvent
 from contract.inspection import AqlSampling
+from contract.reading_events import event_in_chinese
 from contract.reading_settlement import settlement_in_chinese, strata_in_chinese
 from contract.ruleterms import COUNTING_RULES, proof_method, tightened_confidence
 from contract.terms import Terms
@@ -136,7 +136,7 @@ def _video(terms: Terms, profile: VideoProfile | None) -> Iterator[str]:
         return
     yield from _videos_read(profile)
     for event in terms.guideline.events:
-        yield f"事件 {event.name}: {_event(event)}"
+        yield f"事件 {event.name}: {event_in_chinese(event)}"
     yield from _demands(terms, profile)
 
 
@@ -148,17 +148,6 @@ def _videos_read(profile: VideoProfile) -> Iterator[str]:
     yield (
         f"事件判为正确, 须与一个同名金标事件一对一配对, 时间交并比不低于 {profile.event_tiou:g} (相差 1e-9 以内视为达到)。"
     )
-
-
-def _event(event: EventRule) -> str:
-    if isinstance(event, ObjectEvent):
-        what = {"present": "在画面中", "appears": "进入画面", "disappears": "离开画面"}[event.rule]
-        return (
-            f"{event.label} {what}; 须出现 {event.min_seconds:g} 秒以上, {event.max_gap_seconds:g} 秒以内的中断视为连续, "
-            f"预标注采用得分不低于 {event.min_score:g} 的检测结果。"
-        )
-    what = {"black": "黑屏", "freeze": "画面静止"}[event.rule]
-    return f"{what} {event.min_seconds:g} 秒以上。"
 
 
 def _demands(terms: Terms, profile: ImageProfile | TextProfile | VideoProfile) -> Iterator[str]:

@@ -9,7 +9,10 @@ from pydantic_core import ErrorDetails
 
 from contract.words import did_you_mean
 
-_TAGS: Final = "present, appears, disappears, black or freeze"
+_TAGS: Final = (
+    "present, appears, disappears, count_over, count_under, co_occurrence, enters, leaves, dwell, black, freeze, flash or "
+    "silence"
+)
 _HINTS: Final = {
     "string_type": "must be text; write it in quotes",
     "bool_type": "must be true or false",

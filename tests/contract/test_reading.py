@@ -1,11 +1,14 @@
 """The reading: every number that decides the verdict is in it, in both languages."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
+from contract.guideline import EventRule, Guideline
 from contract.reading import profile_reading, reading
+from contract.reading_events import event_in_chinese, event_in_english
 from contract.tables import Kind
 from contract.terms import Terms, load_terms, parse_terms
 from contract.yamlfile import parse_yaml
@@ -13,6 +16,9 @@ from qa import defaults
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 Language = Literal["zh", "en"]
+ALIKE = (
+    ("present", "appears", "disappears"), ("count_over", "count_under"), ("enters", "leaves", "dwell"), ("black", "freeze")
+)  # fmt: skip
 
 
 def varied(**sections: Any) -> Terms:
@@ -95,3 +101,32 @@ def test_a_profile_without_a_contract_is_read_in_words(language: Language) -> No
         for fact in facts[kind]:
             assert fact in words.lower() or fact in words
         assert "0.9 " not in words  # a threshold that nobody demanded
+
+
+EVENTS = load_terms(CONFIGS / "video_events.yaml").guideline
+
+
+@pytest.mark.parametrize("event", EVENTS.events, ids=lambda event: event.name)
+@pytest.mark.parametrize("tell", [event_in_english, event_in_chinese])
+def test_every_number_and_choice_of_an_event_is_read(event: EventRule, tell: Callable[[EventRule], str]) -> None:
+    """Whatever field of a rule changes, beside its name and definition, the sentence changes as well."""
+    others: dict[str, Any] = {
+        "label": "bicycle" if "car" in str(event) or "person" in str(event) else "car",
+        "labels": ["bicycle", "car"], "region": [[0.2, 0.2], [0.8, 0.2], [0.5, 0.7]], "count": 9, "min_seconds": 7.25,
+        "max_gap_seconds": 3.75, "min_score": 0.625, "min_rise": 17, "max_seconds": 0.875, "below_dbfs": -33.5,
+    }  # fmt: skip
+    document = EVENTS.model_dump(mode="json")
+    at = EVENTS.events.index(event)
+    before = tell(event)
+    assert "{" not in before
+    assert "None" not in before
+    plain = document["events"][at]
+    rules = [rule for pair in ALIKE if event.rule in pair for rule in pair if rule != event.rule]
+    anchors = [name for name in ("center", "bottom_center") if name != plain.get("anchor") and plain.get("anchor")]
+    changes = [{key: value} for key, value in others.items() if plain.get(key) is not None]
+    changes += [{"rule": rule} for rule in rules] + [{"anchor": name} for name in anchors]
+    assert changes
+    for change in changes:
+        document["events"][at] = plain | change
+        changed = Guideline.model_validate(document).events[at]
+        assert tell(changed) != before, change

@@ -3,7 +3,7 @@
 import copy
 import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.errors import TermsError
+from contract.guideline import EventRule, Strict
 from contract.ruleterms import items_to_prove
 from contract.terms import Deadline, Terms, load_terms, parse_terms
 from contract.yamlfile import parse_yaml
@@ -54,6 +55,69 @@ def test_contracts_of_the_project_are_valid(name: str) -> None:
 def test_model_contract_orders_what_the_paper_orders() -> None:
     volumes = load_terms(CONFIGS / "model_contract.yaml").volumes
     assert (volumes.images, volumes.texts, volumes.video_hours) == (100_000, 50_000, 100)
+
+
+def test_the_example_of_events_orders_every_rule_once() -> None:
+    events = load_terms(CONFIGS / "video_events.yaml").guideline.events
+    rules = [event.rule for event in events]
+    assert sorted(rules) == sorted(set(rules))
+    assert set(rules) == {rule for model in get_args(get_args(EventRule)[0]) for rule in rules_of(model)}
+
+
+def rules_of(model: type[Strict]) -> tuple[str, ...]:
+    return get_args(model.model_fields["rule"].annotation)
+
+
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        ("demo", "a47df27be4fb8ec3eb17cd4530f8afe45b6b37a175344e88faa43d8e9af5770f"),
+        ("model_contract", "9b575bccd95366b90f4e4510a6a3288f3d6a4ed1ba78d14c0cb3fda176d27685"),
+    ],
+)
+def test_guidelines_signed_before_keep_their_digest(name: str, digest: str) -> None:
+    assert load_terms(CONFIGS / f"{name}.yaml").guideline.sha256 == digest
+
+
+def event_of(rule: str, **changes: Any) -> dict[str, Any]:
+    """Return the demo's terms with one event, an example of `rule` with fields changed; ... takes a field out."""
+    example = parse_yaml((CONFIGS / "video_events.yaml").read_text(encoding="utf-8"))["guideline"]
+    chosen = next(event for event in example["events"] if event["rule"] == rule)
+    document = changed("guideline.events", [{k: v for k, v in (chosen | changes).items() if v is not ...}])
+    document["guideline"]["classes"] += example["classes"]
+    return document
+
+
+@pytest.mark.parametrize(
+    ("rule", "changes", "told"),
+    [
+        ("enters", {"region": [[0, 0], [1, 1]]}, "guideline.events[0].region: has 2 points, and a region needs 3 at least"),
+        ("enters", {"region": [[0, 0], [1, 1], [1, 0], [0, 1]]}, "its edges 1 and 3 meet"),
+        ("leaves", {"region": [[0, 0], [1, 0], [1, 1], [0, 0]]}, "names the point (0, 0) twice"),
+        ("dwell", {"region": [[0, 0], [0.5, 0.5], [1, 1]]}, "crosses or touches itself"),
+        ("dwell", {"region": [[0, 0], [0.5, 1.5], [1, 0]]}, "region[1][1] must be less than or equal to 1"),
+        ("dwell", {"region": [[0, 0], [0.5], [1, 0]]}, "region[1][1] is left open"),
+        ("dwell", {"region": ...}, "guideline.events[0].region is left open"),
+        ("enters", {"anchor": "top"}, "guideline.events[0].anchor must be 'center' or 'bottom_center'"),
+        ("enters", {"label": "persn"}, "is about class 'persn', which is not in classes"),
+        ("count_over", {"label": "persn"}, "is about class 'persn', which is not in classes"),
+        ("count_over", {"count": 1.5}, "guideline.events[0].count must be a whole number"),
+        ("count_under", {"count": 0}, "count_under 0 never happens"),
+        ("count_under", {"anchor": ...}, "region and anchor are given together or not at all"),
+        ("co_occurrence", {"labels": ["person", "person"]}, "both classes are 'person'"),
+        ("co_occurrence", {"labels": ["person", "cra"]}, "is about class 'cra', which is not in classes"),
+        ("co_occurrence", {"labels": ["person"]}, "guideline.events[0].labels"),
+        ("flash", {"min_rise": 0}, "guideline.events[0].min_rise must be greater than 0"),
+        ("flash", {"min_seconds": 1.0}, "guideline.events[0].min_seconds is not a field of the terms"),
+        ("silence", {"below_dbfs": 3}, "guideline.events[0].below_dbfs must be less than 0"),
+        ("silence", {"min_seconds": ...}, "guideline.events[0].min_seconds is left open"),
+    ],
+)
+def test_problem_of_an_event_is_told_in_words(rule: str, changes: dict[str, Any], told: str) -> None:
+    assert parse_terms(event_of(rule), origin="terms.yaml").guideline.events[0].rule == rule
+    message = refusal(event_of(rule, **changes))
+    assert told in message
+    assert "1 problem " in message
 
 
 def open_fields(document: Any, path: str) -> list[str]:
