@@ -23,7 +23,7 @@ def polygon_problem(points: Sequence[Point]) -> str | None:
         for other in range(one + 1, len(edges)):
             neighbours = other == one + 1 or (one == 0 and other == len(edges) - 1)
             if _folded(edges[one], edges[other]) if neighbours else _touch(edges[one], edges[other]):
-                return f"crosses or touches itself: its edges {one + 1} and {other + 1} meet; name its corners one after another"
+                return f"crosses or touches itself: its edges {one + 1} and {other + 1} meet; name the corners in order"
     return None
 
 
