@@ -153,7 +153,7 @@ class VideoPredictor:
         """Return the labels, and what could not be looked at."""
         if self._settings.preview:
             return preview_labels(source, self._keyframes, reading), None
-        sampler = _Sampler(self._sampling if self._detector else 0.0, self._classes)
+        sampler = Sampler(self._sampling if self._detector else 0.0, self._classes)
 
         def see(frame: Frame) -> None:
             if sampler.wants(frame):
@@ -196,47 +196,6 @@ class VideoPredictor:
 def _span(timeline: Timeline, start: int, end: int) -> dict[str, Any]:
     seconds = {"start_s": timeline.seconds(start), "end_s": timeline.seconds(end)}
     return {"start_frame": start, "end_frame": end, **seconds}
-
-
-class _Sampler:
-    """Chooses the frames that the detector sees and keeps, of its answers, the best score of each class."""
-
-    def __init__(self, per_second: float, classes: set[str]) -> None:
-        self._step = 1.0 / per_second if per_second else None
-        self._next = 0
-        self._times: list[float] = []
-        self._best: dict[str, list[float]] = {label: [] for label in sorted(classes)}
-        self.pictures: list[Picture] = []
-
-    @property
-    def waiting(self) -> int:
-        """How many pictures have not been looked at."""
-        return len(self.pictures)
-
-    def wants(self, frame: Frame) -> bool:
-        """Tell whether `frame` is the first at or after the next multiple of the sampling step."""
-        return self._step is not None and frame.time_s >= self._next * self._step - 1e-6
-
-    def add(self, seconds: float, picture: Picture) -> None:
-        """Take a picture; steps that no frame fell into are left out."""
-        assert self._step is not None  # noqa: S101  nothing is wanted without a step
-        self._next = int((seconds + 1e-6) / self._step) + 1
-        self._times.append(seconds)
-        self.pictures.append(picture)
-
-    def answer(self, detections: Sequence[Sequence[Mapping[str, Any]]]) -> None:
-        """Take the boxes of the pictures that wait."""
-        if len(detections) != len(self.pictures):
-            raise SourceError(f"the detector answered {len(detections)} pictures of {len(self.pictures)}")
-        for boxes in detections:
-            for label, best in self._best.items():
-                best.append(max((float(box["score"]) for box in boxes if box["label"] == label), default=-np.inf))
-        self.pictures = []
-
-    def samples(self, end: float) -> Samples:
-        """Return what was seen, up to the end of the video at `end` seconds."""
-        scores = {label: np.array(best, np.float64) for label, best in self._best.items()}
-        return Samples(np.array(self._times, np.float64), end, scores)
 
 
 def from_entry(entry: ModelEntry, *, terms: Terms | None = None) -> VideoPredictor:
