@@ -112,7 +112,5 @@ class Sampler:
 
     def samples(self, end: float) -> Samples:
         """Return what was seen, up to the end of the video at `end` seconds."""
-        scores = {
-            label: np.array([best_score(boxes) for boxes in kept], np.float64) for label, kept in self._boxes.items()
-        }
+        scores = {label: np.array([best_score(boxes) for boxes in kept], np.float64) for label, kept in self._boxes.items()}
         return Samples(np.array(self._times, np.float64), end, scores, self._boxes)

@@ -65,9 +65,7 @@ def _signal_spans(material: Material, rule: object) -> list[Span]:
     return []
 
 
-def _object_spans(
-    material: Material, rules: Sequence[DetectionEvent], looking: Looking | None
-) -> list[tuple[str, Span]]:
+def _object_spans(material: Material, rules: Sequence[DetectionEvent], looking: Looking | None) -> list[tuple[str, Span]]:
     samples, timeline = material.samples, material.timeline
     cuts = {int(np.searchsorted(samples.times, timeline.seconds(frame))) for frame in material.cuts}
     watched = [(rule, trace) for rule in rules for trace in traces_of(samples, rule, cuts=cuts)]

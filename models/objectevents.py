@@ -15,6 +15,7 @@ What was there from the start has not appeared, and what is there at the end has
 within a region has not entered it.
 """
 
+import itertools
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -99,7 +100,7 @@ def holds_on(rule: ObjectEvent | CountEvent | CoOccurrenceEvent, seen: Seen) -> 
 
 
 def traces_of(samples: Samples, rule: DetectionEvent, *, cuts: Collection[int] = ()) -> list[Trace]:
-    """Return where the condition of `rule` holds; `cuts` are the samples before which a shot ends, and with it all tracks."""
+    """Return where the condition of `rule` holds; no object goes on from the samples before `cuts` to those after."""
     count = len(samples.times)
     if not count:
         return []
@@ -240,6 +241,6 @@ def open_edges(trace: Trace, rule: DetectionEvent, samples: Samples) -> list[int
 
 def _undecided(group: list[tuple[int, int]], rule: DetectionEvent, edges: NDArray[np.float64]) -> Iterator[int]:
     """Yield the edges of gaps that may turn out longer than is closed."""
-    for (_, last), (first, _) in zip(group[:-1], group[1:], strict=True):
+    for (_, last), (first, _) in itertools.pairwise(group):
         if edges[first] - edges[last - 1] > rule.max_gap_seconds + TOLERANCE_S:
             yield from (last, first)

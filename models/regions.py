@@ -16,7 +16,8 @@ _DOWN: Final = {"center": 0.5, "bottom_center": 1.0}
 
 def anchors_of(boxes: Boxes, anchor: Anchor) -> NDArray[np.float64]:
     """Return n x 2: the point of each box that says where it is."""
-    return boxes[:, :2] + boxes[:, 2:4] * np.array([0.5, _DOWN[anchor]])
+    points: NDArray[np.float64] = boxes[:, :2] + boxes[:, 2:4] * np.array([0.5, _DOWN[anchor]])
+    return points
 
 
 def in_region(points: NDArray[np.float64], region: Region | Sequence[tuple[float, float]]) -> NDArray[np.bool_]:

@@ -75,20 +75,21 @@ def flashing_frames(brightness: NDArray[np.float64], timeline: Timeline, rule: F
 def _darker(
     brightness: NDArray[np.float64], floor: NDArray[np.float64], edges: NDArray[np.float64], sign: int, longest: float
 ) -> NDArray[np.intp]:
-    """Return for each frame the nearest one, earlier (-1) or later (1), that is not above its floor; -1 where none is near."""
+    """Return for each frame the nearest earlier (-1) or later (1) one that is not above its floor; -1 where none is near."""
     found = np.full(len(brightness), -1, np.intp)
     open_ = np.arange(len(brightness))
-    for offset in itertools.count(1):
+    offset = 0
+    while len(open_):
+        offset += 1
         other = open_ + sign * offset
         inside = (other >= 0) & (other < len(brightness))
         open_, other = open_[inside], other[inside]
         near = np.abs(edges[other + (sign < 0)] - edges[open_ + (sign < 0)]) <= longest + TOLERANCE_S
         open_, other = open_[near], other[near]
-        if not len(open_):
-            return found
         darker = brightness[other] <= floor[open_]
         found[open_[darker]] = other[darker]
         open_ = open_[~darker]
+    return found
 
 
 def silence_spans(sound: Sound | None, timeline: Timeline, rule: SilenceEvent) -> list[Span]:
@@ -96,5 +97,7 @@ def silence_spans(sound: Sound | None, timeline: Timeline, rule: SilenceEvent) -
     if sound is None:
         return []
     end = timeline.seconds(timeline.frames)
-    spans = (Span(first * WINDOW_S, min(last * WINDOW_S, end), None) for first, last in runs_of(sound.below(rule.below_dbfs)))
+    spans = (
+        Span(first * WINDOW_S, min(last * WINDOW_S, end), None) for first, last in runs_of(sound.below(rule.below_dbfs))
+    )
     return [span for span in spans if span.end - span.start >= rule.min_seconds - TOLERANCE_S]

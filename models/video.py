@@ -9,30 +9,29 @@ from typing import Annotated, Any, Final, Protocol, runtime_checkable
 
 import av.error
 import cv2
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from contract.answers import build_answer, labelled, rejected
 from contract.errors import InputError, SourceError
-from contract.guideline import Guideline, ObjectEvent
+from contract.guideline import DetectionEvent, Guideline, SilenceEvent
 from contract.predictor import Description, Predictor, Source
 from contract.tables import Kind, Task
 from contract.terms import KeyframeRule, Terms
-from models.analysis import Reading, analyse
-from models.events import Samples, find_events
-from models.features import Features
+from models.analysis import Analysis, Reading, analyse
+from models.detections import Picture, Sampler
+from models.events import Material, find_events
 from models.frames import MAX_SECONDS, Frame, Timeline
 from models.keyframes import pick_keyframes
 from models.preview import preview_labels
 from models.registry import ModelEntry, build_predictor, default_model
+from models.revisit import Revisit
 from models.shots import find_transitions, shots_between
+from models.sound import listen
 from models.timeline import told
 
-VERSION: Final = "2"  # of the algorithm: raised whenever the same video may get other labels
+VERSION: Final = "3"  # of the algorithm: raised whenever the same video may get other labels
 
-Picture = NDArray[np.uint8]
 Labels = Mapping[Task, list[dict[str, Any]]]
 
 
@@ -88,7 +87,9 @@ class VideoPredictor:
             )
         self._keyframes = terms.prelabel.keyframes if terms else KeyframeRule()
         self._sampling = terms.prelabel.event_frames_per_second if terms else 0.0
-        self._classes = {event.label for event in self._guideline.events if isinstance(event, ObjectEvent)}
+        rules = [event for event in self._guideline.events if isinstance(event, DetectionEvent)]
+        self._classes = {label for rule in rules for label in rule.labels}
+        self._listens = any(isinstance(event, SilenceEvent) for event in self._guideline.events)
         self._detector = None
         if self._classes:
             chosen = (terms.prelabel.detector if terms else None) or self._settings.detector
@@ -154,21 +155,34 @@ class VideoPredictor:
         if self._settings.preview:
             return preview_labels(source, self._keyframes, reading), None
         sampler = Sampler(self._sampling if self._detector else 0.0, self._classes)
+        last: list[Frame] = []
 
         def see(frame: Frame) -> None:
+            last[:] = [frame]
             if sampler.wants(frame):
                 sampler.add(frame.time_s, frame.rgb(longest=self._settings.longest_side))
                 if sampler.waiting == self._settings.batch:
                     sampler.answer(self._detect(sampler.pictures))
 
         found = analyse(source, pool, reading, see=see if self._detector else None)
+        if last and sampler.lacks(last[0]):
+            sampler.add(last[0].time_s, last[0].rgb(longest=self._settings.longest_side))
         if sampler.waiting:
             sampler.answer(self._detect(sampler.pictures))
-        samples = sampler.samples(found.timeline.seconds(found.timeline.frames))
-        return self._assembled(found.features, found.timeline, samples), told(found.gaps)
+        return self._assembled(source, found, sampler), told(found.gaps)
 
-    def _assembled(self, features: Features, timeline: Timeline, samples: Samples) -> Labels:
+    def _assembled(self, source: Source, found: Analysis, sampler: Sampler) -> Labels:
+        features, timeline = found.features, found.timeline
+        end = timeline.seconds(timeline.frames)
         shots = shots_between(find_transitions(features, rate=timeline.rate), features.frames)
+        sound = listen(source, origin_s=found.origin_s, seconds=end) if self._listens else None
+        cuts = [shot.start for shot in shots[1:]]
+        looking = Revisit(
+            source, self._detect, sampler.classes, longest_side=self._settings.longest_side, batch=self._settings.batch
+        )
+        events = find_events(
+            Material(features, timeline, sampler.samples(end), sound, cuts), self._guideline, looking=looking
+        )
         return {
             Task.SHOTS: [{**_span(timeline, shot.start, shot.end), "transition": shot.transition} for shot in shots],
             Task.KEYFRAMES: [
@@ -176,8 +190,7 @@ class VideoPredictor:
                 for key in pick_keyframes(features, shots, timeline, self._keyframes)
             ],
             Task.EVENTS: [
-                {"label": event.label, **_span(timeline, event.start, event.end), "score": event.score}
-                for event in find_events(features, timeline, samples, self._guideline)
+                {"label": event.label, **_span(timeline, event.start, event.end), "score": event.score} for event in events
             ],
         }
 

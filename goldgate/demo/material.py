@@ -13,11 +13,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from contract.guideline import Guideline, ObjectEvent
+from contract.guideline import DetectionEvent, Guideline, SignalEvent
 from contract.labelset import LabelSet
 from contract.tables import SCHEMAS, STATES, Kind, State, Task
 from goldgate.demo.texts import reviews
-from models.events import Samples, object_spans
+from models.detections import Samples, best_score, seen_on
+from models.objectevents import object_spans
 from models.scenes import Scene, boxes_of, draw, random_scene, render_scene
 
 IMAGES: Final = 120
@@ -182,14 +183,18 @@ def _truth_of_clip(clip: Clip, guideline: Guideline) -> dict[Task, list[dict[str
 
 def _events_of_clip(clip: Clip, guideline: Guideline) -> list[dict[str, Any]]:
     """The guideline's rules, applied to what was drawn on every frame instead of to what a model saw."""
-    names = {box["label"] for boxes in clip.boxes for box in boxes}
-    seen = {name: np.array([float(any(box["label"] == name for box in boxes)) for boxes in clip.boxes]) for name in names}
-    samples = Samples(np.arange(len(clip.frames)) / FPS, len(clip.frames) / FPS, seen)
+    names = sorted({box["label"] for boxes in clip.boxes for box in boxes})
+    shown = [[{**box, "score": 1.0} for box in boxes] for boxes in clip.boxes]
+    seen = [seen_on(frame, boxes, names) for frame, boxes in zip(clip.frames, shown, strict=True)]
+    boxes = {name: [each[name] for each in seen] for name in names}
+    scores = {name: np.array([best_score(each) for each in boxes[name]]) for name in names}
+    samples = Samples(np.arange(len(clip.frames)) / FPS, len(clip.frames) / FPS, scores, boxes)
     events = []
     for rule in guideline.events:
-        if isinstance(rule, ObjectEvent):
+        spans: list[tuple[int, int]] = []  # nothing is drawn that flashes, and the clips have no sound
+        if isinstance(rule, DetectionEvent):
             spans = [(round(span.start * FPS), round(span.end * FPS)) for span in object_spans(samples, rule)]
-        else:
+        elif isinstance(rule, SignalEvent):
             drawn = clip.black if rule.rule == "black" else clip.frozen
             spans = [(start, end) for start, end in drawn if (end - start) / FPS >= rule.min_seconds]
         events += [{"label": rule.name, **_span(start, end)} for start, end in spans]

@@ -156,7 +156,7 @@ def test_object_events_come_from_sampled_frames(studio: Studio, detector: Predic
     assert spans == {"star present": (25, 65, 0.75), "star appears": (25, 40, 0.75), "star disappears": (50, 65, 0.75)}
     assert isinstance(detector, RedPredictor)
     assert detector.loaded == ["cpu"]
-    assert detector.shapes == [(54, 96, 3)] * 20
+    assert detector.shapes == [(54, 96, 3)] * (20 + 1 + 6)  # samples, the last frame, and three for each border
     described = predictor.describe()
     assert described.weights_sha256 == "ab" * 32
     assert described.settings["detector"] == "red@7"
