@@ -91,7 +91,7 @@ def _tracker(min_score: float, patience: int) -> Any:
             track_high_thresh=min_score,
             track_low_thresh=min(WEAKEST, min_score),
             new_track_thresh=min_score,
-            track_buffer=patience,
+            track_buffer=patience - 1,  # it forgets when more samples than this have gone by, and looks after matching
             match_thresh=UNLIKE,
             fuse_score=False,
         )

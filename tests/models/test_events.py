@@ -7,9 +7,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from contract.guideline import Guideline, LabelDefinition, ObjectEvent, SignalEvent
-from models.events import Event, Samples, find_events, object_spans, signal_spans
+from models.detections import Samples
+from models.events import Event, Material, find_events
 from models.features import CHROMA_SIZE, LUMA_SIZE, Features
 from models.frames import Timeline
+from models.objectevents import object_spans
+from models.signalevents import signal_spans
 
 MISSING = -np.inf
 
@@ -161,13 +164,13 @@ def test_events_lie_on_whole_frames_in_order() -> None:
     )
     features, timeline = columns([*range(1, 21), *[0] * 10]), Timeline(evenly(31))
     found = Samples(np.array([0.0, 0.4, 0.8]), 1.2, {"cat": np.array([MISSING, 0.7, MISSING])})
-    assert find_events(features, timeline, found, guideline) == [
+    assert find_events(Material(features, timeline, found), guideline) == [
         Event("cat present", 10, 20, 0.7),
         Event("black", 20, 30, None),
     ]
     none = rule("appears", least=0.3, gap=0.0)
     guideline = guideline.model_copy(update={"events": (none,)})
-    assert find_events(features, timeline, found, guideline) == [Event("cat appears", 10, 18, 0.7)]
+    assert find_events(Material(features, timeline, found), guideline) == [Event("cat appears", 10, 18, 0.7)]
 
 
 @given(rows=st.lists(st.integers(0, 1), min_size=1, max_size=10))

@@ -48,7 +48,9 @@ def sampled(truth: Sequence[Seen], timeline: Timeline, step: int) -> Samples:
     return Samples(timeline.starts[frames], timeline.seconds(timeline.frames), scores, boxes)
 
 
-def events(truth: Sequence[Seen], rule: DetectionEvent, step: int, looking: AllKnowing | None) -> list[tuple[float, float, float]]:
+def events(
+    truth: Sequence[Seen], rule: DetectionEvent, step: int, looking: AllKnowing | None
+) -> list[tuple[float, float, float]]:
     timeline = Timeline(np.arange(len(truth) + 1) * 0.04)
     samples = sampled(truth, timeline, step)
     watched: list[Watched] = [(rule, trace) for trace in traces_of(samples, rule)]
@@ -110,7 +112,9 @@ def strolls(draw: st.DrawFn) -> tuple[int, list[float]]:
     for _ in range(draw(st.integers(1, 5))):
         places += [at] * draw(st.integers(step + 1, 30))
         goal = 1.0 - at
-        frames = draw(st.integers(4 * step + 1, 6 * step + 5))  # a tenth of the picture, its own side, a sample at most
+        frames = draw(
+            st.integers(8 * step + 1, 10 * step + 5)
+        )  # half its own side a sample at most, so that it is one track
         places += [at + (goal - at) * share / frames for share in range(1, frames)]
         at = goal
     return step, places + [at] * (step + 1)

@@ -24,7 +24,10 @@ def lanes(draw: st.DrawFn) -> tuple[list[Boxes], list[list[int]]]:
     for at in range(samples):
         there = [each for each in objects if each[3] <= at < each[4]]
         there = draw(st.permutations(there))
-        rows = [(start + speed * (at - first), 0.1 + 0.3 * lane, SIDE, SIDE, score) for lane, start, speed, first, _, score in there]
+        rows = [
+            (start + speed * (at - first), 0.1 + 0.3 * lane, SIDE, SIDE, score)
+            for lane, start, speed, first, _, score in there
+        ]
         seen.append(np.array(rows, np.float64) if rows else NOTHING)
         names.append([each[0] for each in there])
     return seen, names
