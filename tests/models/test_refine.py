@@ -51,7 +51,7 @@ def sampled(truth: Sequence[Seen], timeline: Timeline, step: int) -> Samples:
 def events(
     truth: Sequence[Seen], rule: DetectionEvent, step: int, looking: AllKnowing | None
 ) -> list[tuple[float, float, float]]:
-    timeline = Timeline(np.arange(len(truth) + 1) * 0.04)
+    timeline = Timeline(np.asarray(np.arange(len(truth) + 1) * 0.04, np.float64))
     samples = sampled(truth, timeline, step)
     watched: list[Watched] = [(rule, trace) for trace in traces_of(samples, rule)]
     moved = refined(watched, samples, timeline, looking) if looking else [{} for _ in watched]
@@ -198,4 +198,5 @@ def test_nothing_to_refine_asks_for_nothing() -> None:
     looking = AllKnowing(truth)
     assert events(truth, rule, 10, looking) == [(0.0, 2.0, SCORE)]
     assert looking.looks == []
-    assert refined([], sampled(truth, Timeline(np.arange(51) * 0.04), 10), Timeline(np.arange(51) * 0.04), looking) == []
+    timeline = Timeline(np.asarray(np.arange(51) * 0.04, np.float64))
+    assert refined([], sampled(truth, timeline, 10), timeline, looking) == []
