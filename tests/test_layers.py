@@ -21,6 +21,7 @@ OWNERS = {
     "torch": {"models", "qa"},
     "torchvision": {"models"},
     "ultralytics": {"models"},
+    "lap": {"models"},
     "transformers": {"models"},
     "tokenizers": {"models"},
     "safetensors": {"models"},
