@@ -177,9 +177,8 @@ class VideoPredictor:
         shots = shots_between(find_transitions(features, rate=timeline.rate), features.frames)
         sound = listen(source, origin_s=found.origin_s, seconds=end) if self._listens else None
         cuts = [shot.start for shot in shots[1:]]
-        looking = Revisit(
-            source, self._detect, sampler.classes, longest_side=self._settings.longest_side, batch=self._settings.batch
-        )
+        sides = {"longest_side": self._settings.longest_side, "batch": self._settings.batch}
+        looking = Revisit(source, timeline, self._detect, classes=sampler.classes, **sides)
         events = find_events(
             Material(features, timeline, sampler.samples(end), sound, cuts), self._guideline, looking=looking
         )

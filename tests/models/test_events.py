@@ -27,7 +27,7 @@ def test_events_lie_on_whole_frames_in_order() -> None:
     luma[20:] = 2
     features = Features(luma, np.full((30, 2 * CHROMA_SIZE), 128, np.uint8), np.ones(30, np.float32))
     found = Samples(np.array([0.0, 0.4, 0.8]), 1.2, {"cat": np.array([MISSING, 0.7, MISSING])})
-    material = Material(features, Timeline(np.arange(31) * 0.04), found)
+    material = Material(features, Timeline(np.linspace(0.0, 1.2, 31)), found)
     assert find_events(material, guideline) == [Event("cat present", 10, 20, 0.7), Event("black", 20, 30, None)]
     guideline = guideline.model_copy(update={"events": (rule("appears", gap=0.0),)})
     assert find_events(material, guideline) == [Event("cat appears", 10, 18, 0.7)]
