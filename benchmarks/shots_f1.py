@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +28,7 @@ from models.video import VideoPredictor, VideoSettings
 from qa.pairing.temporal import match_transitions
 
 TOLERANCE = 2  # frames
+_MODULES = {"opencv-python-headless": "cv2"}
 
 
 class Counts(NamedTuple):
@@ -60,7 +62,8 @@ def _ours(paths: Sequence[Path], workers: int) -> list[list[int]]:
     return [[shot["start_frame"] for shot in row if shot["transition"] != "start"] for row in answer["shots"].to_pylist()]
 
 
-def _theirs(paths: Sequence[Path], detector: str) -> list[list[int]]:
+def theirs(paths: Sequence[Path], detector: str) -> list[list[int]]:
+    """Return the starts of shot that a detector of PySceneDetect finds."""
     import scenedetect  # the peer: pip install scenedetect
 
     starts = []
@@ -70,7 +73,8 @@ def _theirs(paths: Sequence[Path], detector: str) -> list[list[int]]:
     return starts
 
 
-def _measure(run: Callable[[], list[list[int]]], truth: Sequence[dict[str, Any]], repeats: int) -> dict[str, Any]:
+def measure(run: Callable[[], list[list[int]]], truth: Sequence[dict[str, Any]], repeats: int) -> dict[str, Any]:
+    """Run `repeats` times after a warm-up and hold what was found against the truth."""
     frames = sum(document["frames"] for document in truth)
     rates, efforts, starts = [], [], []
     for _ in range(repeats + 1):  # the first warms up
@@ -93,7 +97,8 @@ def _measure(run: Callable[[], list[list[int]]], truth: Sequence[dict[str, Any]]
     }
 
 
-def _machine() -> dict[str, Any]:
+def described_machine() -> dict[str, Any]:
+    """Tell on what is measured."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     packages = ("av", "numpy", "opencv-python-headless", "scenedetect")
@@ -102,7 +107,7 @@ def _machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "load_average_before": os.getloadavg()[0],  # beyond the number of cores, the frames a second mean little
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in packages},
+        "versions": {name: version(name) for name in packages if find_spec(_MODULES.get(name, name))},
     }
 
 
@@ -113,7 +118,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "shots_f1.json")
     chosen = parser.parse_args()
-    machine = _machine()
+    machine = described_machine()
     paths = [path for path in sorted(chosen.folder.glob("*.mp4")) if path.with_suffix(".json").exists()]
     truth = [json.loads(path.with_suffix(".json").read_text(encoding="utf-8")) for path in paths]
     runs: dict[str, Callable[[], list[list[int]]]] = {
@@ -121,10 +126,10 @@ def main() -> None:
         "goldgate, one video at a time": lambda: _ours(paths, 1),
     }
     for name in ("ContentDetector", "AdaptiveDetector", "HistogramDetector", "HashDetector"):
-        runs[f"PySceneDetect {name}"] = partial(_theirs, paths, name)
+        runs[f"PySceneDetect {name}"] = partial(theirs, paths, name)
     results = {}
     for name, run in runs.items():
-        results[name] = _measure(run, truth, chosen.repeats)
+        results[name] = measure(run, truth, chosen.repeats)
         print(name, json.dumps(results[name]))
     document = {
         "what": "F1 of starts of shot and frames a second, decoding included; goldgate also picks keyframes",
