@@ -5,7 +5,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Any, Final, Protocol, runtime_checkable
+from typing import Annotated, Any, Final, Literal, Protocol, runtime_checkable
 
 import av.error
 import cv2
@@ -45,6 +45,7 @@ class VideoSettings(BaseModel):
     batch: Annotated[int, Field(ge=1, le=256)] = 16  # sampled pictures a call of the detector
     longest_side: Annotated[int, Field(ge=32)] = 1280  # sampled pictures are shrunk to this
     max_seconds: Annotated[float, Field(gt=0)] = MAX_SECONDS  # longer videos are rejected
+    decoder: Literal["cpu", "gpu"] = "cpu"  # gpu: of videos that no detector looks at; needs CUDA and torchcodec
     preview: bool = False  # only the encoder's keyframes are decoded: shots are approximate, and there are no events
     resume_folder: Path | None = None  # where what is done of a long video outlives an interruption
 
@@ -95,6 +96,7 @@ class VideoPredictor:
             chosen = (terms.prelabel.detector if terms else None) or self._settings.detector
             self._detector = detector or build_predictor(chosen or default_model(Kind.IMAGE), Kind.IMAGE, terms=terms)
         self._detecting = threading.Lock()
+        self._device = "cpu"  # where videos are decoded
 
     def describe(self) -> Description:
         """Tell the events that it looks for, the detector behind them and the sampling."""
@@ -114,11 +116,20 @@ class VideoPredictor:
                 "longest_side": self._settings.longest_side if behind else None,
                 "batch": self._settings.batch if behind else None,
                 "preview": self._settings.preview,
+                "decoder": self._settings.decoder,
             },
         )
 
     def load(self, device: str) -> None:
-        """Load the detector, if the events need one, onto `device`."""
+        """Load the detector, if the events need one, onto `device`.
+
+        Raises:
+            DeviceError: CUDA was asked for and is absent, or what a GPU needs to decode videos is.
+        """
+        if self._settings.decoder == "gpu":
+            from models.framesgpu import check_gpu_decoding  # torch takes seconds, and nothing else here needs it
+
+            self._device = check_gpu_decoding(device)
         if self._detector is not None:
             self._detector.load(device)
 
@@ -154,6 +165,10 @@ class VideoPredictor:
         """Return the labels, and what could not be looked at."""
         if self._settings.preview:
             return preview_labels(source, self._keyframes, reading), None
+        if self._device != "cpu" and self._detector is None:
+            from models.framesgpu import analyse_on_gpu
+
+            return self._assembled(source, analyse_on_gpu(source, self._device, reading), Sampler(0.0, set())), None
         sampler = Sampler(self._sampling if self._detector else 0.0, self._classes)
         last: list[Frame] = []
 

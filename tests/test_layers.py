@@ -20,6 +20,7 @@ OURS = {
 OWNERS = {
     "torch": {"models", "qa"},
     "torchvision": {"models"},
+    "torchcodec": {"models"},
     "ultralytics": {"models"},
     "lap": {"models"},
     "transformers": {"models"},
