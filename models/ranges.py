@@ -9,6 +9,7 @@ or doubled, keyframes that are none, damage), the video is one range and decoded
 
 import hashlib
 import itertools
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -25,7 +26,7 @@ from models.openvideo import OpenVideo, length_of
 RANGE_FRAMES: Final = 3000  # of a range, about: two minutes
 OVERLAP: Final = 4  # packets from the next keyframe on that a range decodes as well, beside those shown before it
 _TRIES: Final = 3  # places to seek to
-_UNKNOWN: Final = np.iinfo(np.int64).min  # a decoding timestamp that is absent
+_UNKNOWN: Final = -(2**63)  # a decoding timestamp that is absent
 
 Numbers = NDArray[np.int64]
 
@@ -77,26 +78,28 @@ def read_index(video: OpenVideo, *, digest: bool = False) -> PacketIndex | None:
     Raises:
         FFmpegError: the packets cannot be read on.
     """
-    rows: list[tuple[int, int, int, bool]] = []
-    hidden = []
+    stamps, decoding, sizes = array("q"), array("q"), array("q")
+    keys, hidden = bytearray(), bytearray()
     hashed = hashlib.sha256()
     for packet in video.packets():
         if not packet.size:
             continue
         if packet.pts is None or packet.is_corrupt:
             return None
-        rows.append((packet.pts, _UNKNOWN if packet.dts is None else packet.dts, packet.size, packet.is_keyframe))
+        stamps.append(packet.pts)
+        decoding.append(_UNKNOWN if packet.dts is None else packet.dts)
+        sizes.append(packet.size)
+        keys.append(packet.is_keyframe)
         hidden.append(packet.is_discard)
         if digest:
-            hashed.update(b"%d %d " % rows[-1][:2])
+            hashed.update(b"%d %d " % (stamps[-1], decoding[-1]))
             hashed.update(packet)
-    if not rows:
-        return None
-    pts, dts, size, key = (np.array(column, np.int64) for column in zip(*rows, strict=True))
-    shown = np.sort(pts[~np.array(hidden)])
+    pts, dts, size = (np.array(column, np.int64) for column in (stamps, decoding, sizes))
+    key = np.frombuffer(keys, np.bool_)
+    shown = np.sort(pts[~np.frombuffer(hidden, np.bool_)])
     if not len(shown) or (np.diff(shown) == 0).any() or not key[0]:
         return None
-    return PacketIndex(pts, dts, size, key.astype(np.bool_), shown, hashed.hexdigest() if digest else None)
+    return PacketIndex(pts, dts, size, key, shown, hashed.hexdigest() if digest else None)
 
 
 def cut(index: PacketIndex, *, frames: int = RANGE_FRAMES) -> list[Range]:

@@ -111,4 +111,4 @@ class Clock:
 
     def timeline(self) -> Timeline:
         """Return the seconds of all frames so far."""
-        return Timeline(np.array([*self._times, self.end], np.float64))
+        return Timeline(np.append(np.array(self._times, np.float64), self.end))
