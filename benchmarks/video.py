@@ -10,7 +10,6 @@ repeated to that length without encoding it anew, and labelled in a process of i
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -86,16 +85,13 @@ def _answered(paths: Sequence[Path], **settings: Any) -> Starts:
     return [[shot["start_frame"] for shot in row if shot["transition"] != "start"] for row in answer["shots"].to_pylist()]
 
 
-def _by_ranges(paths: Sequence[Path], frames: int) -> Starts:
-    """One video at a time, each cut at keyframes for all cores; these videos are short, so the ranges are too."""
-    cores = os.cpu_count() or 1
-    reading = Reading(range_frames=max(100, frames // (4 * cores)), ahead=cores + 1)
+def _one_thread(paths: Sequence[Path]) -> Starts:
+    """One video at a time, decoded from its beginning on one core."""
     starts = []
-    with ThreadPoolExecutor(cores) as pool:
-        for path in paths:
-            found = analyse(Source(path.name, Kind.VIDEO, str(path)), pool, reading)
-            changes = find_transitions(found.features, rate=found.timeline.rate)
-            starts.append([shot.start for shot in shots_between(changes, found.features.frames) if shot.start])
+    for path in paths:
+        found = analyse(Source(path.name, Kind.VIDEO, str(path)), None, Reading())
+        changes = find_transitions(found.features, rate=found.timeline.rate)
+        starts.append([shot.start for shot in shots_between(changes, found.features.frames) if shot.start])
     return starts
 
 
@@ -112,13 +108,13 @@ def _decoded(paths: Sequence[Path], threads: int) -> Starts:
         return list(pool.map(one, paths))
 
 
-def _runs(paths: Sequence[Path], frames: int) -> dict[str, Callable[[], Starts]]:
+def _runs(paths: Sequence[Path]) -> dict[str, Callable[[], Starts]]:
     runs: dict[str, Callable[[], Starts]] = {
         "decoding alone, one video at a time": partial(_decoded, paths, 1),
         "decoding alone, two videos at a time": partial(_decoded, paths, 2),
-        "goldgate, one video at a time": partial(_answered, paths, workers=1),
+        "goldgate, one video at a time on one core": partial(_one_thread, paths),
+        "goldgate, one video at a time by ranges on every core": partial(_answered, paths, workers=1),
         "goldgate, two videos at a time": partial(_answered, paths, workers=2),
-        "goldgate, one video at a time by ranges": partial(_by_ranges, paths, frames),
         "goldgate preview, two videos at a time": partial(_answered, paths, workers=2, preview=True),
     }
     try:
@@ -132,7 +128,7 @@ def _runs(paths: Sequence[Path], frames: int) -> dict[str, Callable[[], Starts]]
 def _measured(paths: Sequence[Path], repeats: int) -> dict[str, Any]:
     truth = [json.loads(path.with_suffix(".json").read_text(encoding="utf-8")) for path in paths]
     results = {}
-    for name, run in _runs(paths, min(document["frames"] for document in truth)).items():
+    for name, run in _runs(paths).items():
         result = shots_f1.measure(run, truth, repeats)
         if name.startswith("decoding alone"):
             result = {key: value for key, value in result.items() if "per" in key}

@@ -25,6 +25,8 @@ from models.ranges import RANGE_FRAMES, InexactError, PacketIndex, Part, Range, 
 from models.timeline import MAX_SECONDS, Clock, Gap, Timeline
 
 FEATURES_VERSION: Final = 1  # raised whenever the same picture may get other features, so that no stored range is reused
+LEAST_FRAMES: Final = 250  # of a range, about: what it costs to begin one is then little
+RANGES_A_CORE: Final = 4  # so that no core is idle for long at the end
 _COLUMNS: Final = frozenset(f"{of}{name}" for of in ("", "next_") for name in ("luma", "chroma", "sharpness")) | {
     "times",
     "lengths",
@@ -50,7 +52,8 @@ class Reading:
     threads: int = 1  # of the decoder, where a video is decoded from its beginning
     max_seconds: float = MAX_SECONDS
     loop_filter: bool = False
-    range_frames: int = RANGE_FRAMES
+    range_frames: int = RANGE_FRAMES  # of a range at most
+    share: int = 1  # cores for one video: it is cut finer the more there are
     ahead: int = 4  # ranges that are decoded or wait at a time
     resume_folder: Path | None = None  # where ranges that are done outlive an interruption
 
@@ -101,10 +104,13 @@ def analyse(
 def _by_ranges(source: Source, pool: Executor, reading: Reading) -> Analysis | None:
     """Return the analysis of a long video, or None of one that has no two ranges."""
     with OpenVideo(source, max_seconds=reading.max_seconds) as video:
-        if video.frames_about < 2 * reading.range_frames:
+        frames = reading.range_frames
+        if reading.share > 1:
+            frames = min(frames, max(LEAST_FRAMES, int(video.frames_about) // (RANGES_A_CORE * reading.share)))
+        if video.frames_about < 2 * frames:
             return None
         index = read_index(video, digest=reading.resume_folder is not None)
-        ranges = cut(index, frames=reading.range_frames) if index is not None else []
+        ranges = cut(index, frames=frames) if index is not None else []
         if index is None or len(ranges) < 2:
             return None
         base = video.stream.time_base

@@ -143,6 +143,7 @@ class VideoPredictor:
             threads=min(max(1, cores // workers), 4),
             max_seconds=self._settings.max_seconds,
             ahead=cores + 1,
+            share=max(1, cores // workers),
             resume_folder=self._settings.resume_folder,
         )
         with (

@@ -173,3 +173,20 @@ def test_what_is_done_is_not_done_again_after_an_interruption(
     assert same(analyse(video(data), pool, reading), whole)
     assert len(again) == 5
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_video_is_cut_finer_the_more_cores_it_has(pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = longvideos.encode(longvideos.pictures(700, width=32, height=32), options={"g": "20"}, container="mp4")
+    whole = analyse(video(data), None, Reading())
+    asked: list[int] = []
+
+    def noted(source: Source, index: PacketIndex, of: ranges.Range, *, loop_filter: bool) -> ranges.Part:
+        asked.append(of.end - of.start)
+        return decode_range(source, index, of, loop_filter=loop_filter)
+
+    monkeypatch.setattr(analysis, "decode_range", noted)
+    assert same(analyse(video(data), pool, Reading()), whole)
+    assert asked == []
+    assert same(analyse(video(data), pool, Reading(share=8)), whole)
+    assert len(asked) >= 2
+    assert sum(asked) == 700
