@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from contract.errors import InputError
-from contract.predictor import Predictor
+from contract.predictor import Predictor, calls_at_once
 from contract.tables import Kind
 from contract.terms import Terms
 
 ROLES: Final = {"detector": Kind.IMAGE, "sentiment": Kind.TEXT, "video": Kind.VIDEO}
 _REMOTE_CALLS_IN_FLIGHT: Final = 4
+_LOCAL_CALLS_IN_FLIGHT: Final = 2  # one is labelled while another is written; a call keeps all threads busy
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ def _local(terms: Terms, names: Mapping[Kind, str], where: Where) -> Wired:
     }
     for predictor in predictors.values():
         predictor.load(where.device)
-    return Wired(predictors, calls_in_flight=1)
+    at_once = min(map(calls_at_once, predictors.values()), default=1)
+    return Wired(predictors, calls_in_flight=min(_LOCAL_CALLS_IN_FLIGHT, at_once))
 
 
 @contextlib.contextmanager

@@ -163,11 +163,11 @@ class SentimentClassifier:
         given = self._settings.stride_tokens
         stride = window // 8 if given is None else given
         hypotheses = self._head.hypotheses if isinstance(self._head, EntailmentHead) else ()
+        typed = bool(hypotheses) and (getattr(model.config, "type_vocab_size", None) or 0) > 1
         try:
-            self._encoder = Encoder(tokenizer, window=window, stride=stride, hypotheses=hypotheses)
+            self._encoder = Encoder(tokenizer, window=window, stride=stride, hypotheses=hypotheses, typed=typed)
         except ValueError as error:
             raise WeightsError(f"{self._folder}: {error}; lower stride_tokens of model {self._name!r}") from error
-        typed = bool(hypotheses) and "token_type_ids" in tokenizer.model_input_names
         engine = self._engine_of(model, chosen, typed=typed)
         self._runtime, self._precision = engine.runtime, engine.precision
         self._workers = ThreadPoolExecutor(engine.at_once, thread_name_prefix="text")

@@ -47,7 +47,9 @@ class Batch(NamedTuple):
 class Encoder:
     """A fast tokenizer that cuts texts into windows; safe to be called by several threads."""
 
-    def __init__(self, tokenizer: Any, *, window: int, stride: int, hypotheses: Sequence[str] = ()) -> None:
+    def __init__(
+        self, tokenizer: Any, *, window: int, stride: int, hypotheses: Sequence[str] = (), typed: bool = False
+    ) -> None:
         """Set the tokenizer up.
 
         Args:
@@ -55,6 +57,7 @@ class Encoder:
             window: tokens that the model reads at once.
             stride: tokens that come again in the next window.
             hypotheses: second texts, each of which every text is paired with.
+            typed: whether the model is told which tokens are of the second text.
 
         Raises:
             ValueError: window and hypotheses leave no room for the stride.
@@ -64,7 +67,7 @@ class Encoder:
         self._backend.no_truncation()
         self.padding: int = tokenizer.pad_token_id
         self._hypotheses = tuple(hypotheses)
-        self._typed = bool(hypotheses) and "token_type_ids" in tokenizer.model_input_names
+        self._typed = typed
         pairs: list[Any] = [("", hypothesis) for hypothesis in hypotheses] or [""]
         self._empty = [len(encoding.ids) for encoding in self._backend.encode_batch_fast(pairs)]
         if window - max(self._empty) <= stride:

@@ -149,7 +149,7 @@ def _network(model: Any, *, typed: bool, cache: Path | None, digest: str | None)
         network = _converted(model, typed=typed)
     try:
         _keep(network, folder)
-    except StorageError:
+    except (StorageError, OSError):
         return network  # without a cache it is converted at every start
     return network
 

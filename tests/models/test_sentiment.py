@@ -3,7 +3,7 @@
 import json
 import pickle
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,111 +12,28 @@ import hypothesis.strategies as st
 import pyarrow as pa
 import pytest
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import (
-    BertConfig,
-    BertForSequenceClassification,
-    BertModel,
-    DistilBertConfig,
-    DistilBertForSequenceClassification,
-    PreTrainedTokenizerFast,
-    RobertaConfig,
-    RobertaForSequenceClassification,
-)
-from transformers.utils.logging import disable_progress_bar
+from transformers import BertModel
 
 from contract.answers import check_answer
 from contract.errors import DeviceError, InputError, TermsError, WeightsError
-from contract.guideline import Guideline, LabelDefinition
 from contract.predictor import Predictor, Source
 from contract.tables import Kind
 from models.registry import ModelEntry
 from models.sentiment import SentimentClassifier, SentimentSettings, from_entry
 from models.textlabels import map_labels
+from tests.oracles.tinytexts import ARCHITECTURES, THREE, WORDS, bert, guideline, logits_by_hand, save
 
 PLAIN = SentimentSettings(runtime="torch")  # converting to OpenVINO takes a second each time
 ROUNDING = 3e-6  # of six decimals, added up over a few labels
-
-WORDS = ("good", "bad", "room", "food", "很", "好", "差", "不", "房", "间", ",", "!")
-VOCABULARY = {word: index for index, word in enumerate(("[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS))}
-THREE = {0: "NEGATIVE", 1: "NEUTRAL", 2: "POSITIVE"}
 
 
 def plain(**settings: Any) -> SentimentSettings:
     return SentimentSettings(runtime="torch", **settings)
 
 
-def guideline(**names: Sequence[str]) -> Guideline:
-    sentiments = tuple(LabelDefinition(name=name, definition=name, model_names=tuple(told)) for name, told in names.items())
-    return Guideline(version="1", sentiments=sentiments)
-
-
-def save_tokenizer(folder: Path) -> None:
-    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    tokenizer = Tokenizer(models.WordLevel(VOCABULARY, unk_token=names["unk_token"]))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair=None, special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
-
-
-def bert(labels: dict[int, str]) -> Any:
-    config = BertConfig(
-        vocab_size=len(VOCABULARY),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=24,
-        max_position_embeddings=32,
-        id2label=labels,
-        initializer_range=0.6,
-    )
-    return BertForSequenceClassification(config)
-
-
-def distilbert(labels: dict[int, str]) -> Any:
-    config = DistilBertConfig(
-        vocab_size=len(VOCABULARY),
-        dim=16,
-        n_layers=1,
-        n_heads=2,
-        hidden_dim=24,
-        max_position_embeddings=32,
-        id2label=labels,
-        initializer_range=0.6,
-    )
-    return DistilBertForSequenceClassification(config)
-
-
-def roberta(labels: dict[int, str]) -> Any:
-    config = RobertaConfig(
-        vocab_size=len(VOCABULARY),
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=24,
-        max_position_embeddings=33,
-        pad_token_id=0,
-        type_vocab_size=1,
-        id2label=labels,
-        initializer_range=0.6,
-    )
-    return RobertaForSequenceClassification(config)
-
-
-def save(folder: Path, make: Callable[[dict[int, str]], Any], labels: dict[int, str] | None = None) -> Path:
-    torch.manual_seed(3)
-    disable_progress_bar()
-    make(THREE if labels is None else labels).save_pretrained(folder)
-    save_tokenizer(folder)
-    return folder
-
-
-@pytest.fixture(scope="module", params=[bert, distilbert, roberta], ids=lambda make: make.__name__)
+@pytest.fixture(scope="module", params=list(ARCHITECTURES))
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save(tmp_path_factory.mktemp("model"), request.param)
+    return save(tmp_path_factory.mktemp("model"), ARCHITECTURES[request.param])
 
 
 @pytest.fixture(scope="module")
@@ -133,13 +50,7 @@ def probabilities(answer: pa.Table) -> list[list[float]]:
 
 
 def by_hand(folder: Path, tokens: Sequence[str]) -> list[float]:
-    """The model's probabilities of one run of tokens: no tokenizer, no padding, no windows of ours."""
-    from transformers import AutoModelForSequenceClassification
-
-    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
-    ids = torch.tensor([[2, *[VOCABULARY[token] for token in tokens], 3]])
-    with torch.no_grad():
-        shares: list[float] = model(input_ids=ids).logits.double().softmax(-1)[0].tolist()
+    shares: list[float] = torch.tensor(logits_by_hand(folder, tokens)).double().softmax(-1).tolist()
     return shares
 
 
