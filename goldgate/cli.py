@@ -357,6 +357,20 @@ def train_sentiment(
     return train_the_sentiment_model(data, out)
 
 
+@train_app.command("shots")
+def train_shots(
+    material: Annotated[list[Path], typer.Option(help="Folders of videos and pictures.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder for weights and card.", show_default=False)],
+    steps: Annotated[int, typer.Option(min=1, help="At most; less where it gets no better.")] = 3000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the streams and of the training.")] = 0,
+    device: DeviceOption = "cpu",
+) -> int:
+    """Train the shot network on changes made out of any material."""
+    from goldgate.model_commands import train_the_shot_network
+
+    return train_the_shot_network(material, out, steps=steps, seed=seed, device=device)
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run the command line on `arguments` and return the exit status."""
     debug = "--debug" in arguments

@@ -66,3 +66,13 @@ def train_the_sentiment_model(data: Sequence[Path], out: Path) -> int:
     train_sentiment(out, texts=data, tell=say)
     emit_text(f"weights, tokenizer and card in {out}")
     return EXIT_DONE
+
+
+def train_the_shot_network(material: Sequence[Path], out: Path, *, steps: int, seed: int, device: str) -> int:
+    """Train the shot network on videos and pictures into `out`."""
+    from models.train_shots import TrainSettings, train_shots
+
+    chosen = TrainSettings(steps=steps, seed=seed)
+    measured = train_shots(out, material=material, settings=chosen, device=device, run=(1, say))
+    emit_text(f"weights and card in {out}; on streams of takes put aside F1 {measured['f1']:.3f}")
+    return EXIT_DONE

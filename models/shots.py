@@ -62,6 +62,24 @@ def _second_around(steps: NDArray[np.float32]) -> NDArray[np.float32]:
     return second
 
 
+def is_change(features: Features, change: Transition, *, rate: float) -> bool:
+    """Tell whether the pictures on both sides of a supposed change are of two shots.
+
+    They differ over a good part of the picture and are not alike; and at a cut, neither comes back on the other side soon
+    after, as it does when a flash, a banner or a passer-by covered it.
+
+    Args:
+        features: the whole video.
+        change: within it.
+        rate: frames a second.
+    """
+    if change.kind == "cut":
+        return _is_cut(features, change.start, max(2, round(RETURN_S * rate)))
+    before, after = features.luma[[change.start - 1]].astype(np.float32), features.luma[[change.end]].astype(np.float32)
+    differs = float((np.abs(after - before) > AREA_LEVELS).mean()) >= MIN_AREA
+    return differs and float(likeness(before, after)[0]) <= MAX_LIKENESS
+
+
 def _is_cut(features: Features, cut: int, reach: int) -> bool:
     before, after = features.luma[[cut - 1]].astype(np.float32), features.luma[[cut]].astype(np.float32)
     if float((np.abs(after - before) > AREA_LEVELS).mean()) < MIN_AREA or likeness(before, after)[0] > MAX_LIKENESS:

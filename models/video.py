@@ -26,11 +26,12 @@ from models.keyframes import pick_keyframes
 from models.preview import preview_labels
 from models.registry import ModelEntry, build_predictor, default_model
 from models.revisit import Revisit
-from models.shots import find_transitions, shots_between
+from models.shotfinders import ShotFinder, Way, finder_name, open_finder
+from models.shots import shots_between
 from models.sound import listen
 from models.timeline import told
 
-VERSION: Final = "3"  # of the algorithm: raised whenever the same video may get other labels
+VERSION: Final = "4"  # of the algorithm: raised whenever the same video may get other labels
 
 Labels = Mapping[Task, list[dict[str, Any]]]
 
@@ -47,6 +48,8 @@ class VideoSettings(BaseModel):
     max_seconds: Annotated[float, Field(gt=0)] = MAX_SECONDS  # longer videos are rejected
     decoder: Literal["cpu", "gpu"] = "cpu"  # gpu: of videos that no detector looks at; needs CUDA and torchcodec
     preview: bool = False  # only the encoder's keyframes are decoded: shots are approximate, and there are no events
+    shots: Way = "learned"  # what finds changes of shot
+    shot_weights: Path | None = None  # of its network; None: the bundled ones
     resume_folder: Path | None = None  # where what is done of a long video outlives an interruption
 
 
@@ -62,8 +65,8 @@ class Detector(Protocol):
 class VideoPredictor:
     """Labels videos; a file that is broken, empty or has no picture is a rejected row with a reason.
 
-    Shots and keyframes need no weights. Events over objects use a detector on frames sampled by the terms. Answers do not
-    depend on the number of workers.
+    Shots are found by a small network that comes along, events over objects by a detector on frames sampled by the terms.
+    Answers do not depend on the number of workers.
     """
 
     def __init__(
@@ -96,6 +99,7 @@ class VideoPredictor:
             chosen = (terms.prelabel.detector if terms else None) or self._settings.detector
             self._detector = detector or build_predictor(chosen or default_model(Kind.IMAGE), Kind.IMAGE, terms=terms)
         self._detecting = threading.Lock()
+        self._finder: ShotFinder | None = None
         self._device = "cpu"  # where videos are decoded
 
     def describe(self) -> Description:
@@ -111,6 +115,7 @@ class VideoPredictor:
             precision=behind.precision if behind else "float32",
             settings={
                 "keyframes": self._keyframes.model_dump_json(exclude_none=True),
+                "shots": finder_name(self._settings.shots, self._settings.shot_weights),
                 "detector": behind.source if behind else None,
                 "event_frames_per_second": self._sampling if behind else None,
                 "longest_side": self._settings.longest_side if behind else None,
@@ -121,15 +126,17 @@ class VideoPredictor:
         )
 
     def load(self, device: str) -> None:
-        """Load the detector, if the events need one, onto `device`.
+        """Load the network of the shots, and the detector, if the events need one, onto `device`.
 
         Raises:
+            WeightsError: those of the shots are absent or of another network.
             DeviceError: CUDA was asked for and is absent, or what a GPU needs to decode videos is.
         """
         if self._settings.decoder == "gpu":
             from models.framesgpu import check_gpu_decoding  # torch takes seconds, and nothing else here needs it
 
             self._device = check_gpu_decoding(device)
+        self._finder = open_finder(self._settings.shots, self._settings.shot_weights, device=device)
         if self._detector is not None:
             self._detector.load(device)
 
@@ -137,6 +144,8 @@ class VideoPredictor:
         """Label `sources`, several at a time; one row a source in the same order."""
         if not sources:
             return build_answer(Kind.VIDEO, [])
+        if self._finder is None:  # small enough not to ask for a call of load
+            self._finder = open_finder(self._settings.shots, self._settings.shot_weights, device="cpu")
         cores = os.cpu_count() or 1
         workers = min(self._settings.workers or min(4, cores), len(sources))
         reading = Reading(
@@ -190,7 +199,8 @@ class VideoPredictor:
     def _assembled(self, source: Source, found: Analysis, sampler: Sampler) -> Labels:
         features, timeline = found.features, found.timeline
         end = timeline.seconds(timeline.frames)
-        shots = shots_between(find_transitions(features, rate=timeline.rate), features.frames)
+        assert self._finder is not None  # noqa: S101  nothing is predicted before it is loaded
+        shots = shots_between(self._finder.transitions(features, rate=timeline.rate), features.frames)
         sound = listen(source, origin_s=found.origin_s, seconds=end) if self._listens else None
         cuts = [shot.start for shot in shots[1:]]
         sides = {"longest_side": self._settings.longest_side, "batch": self._settings.batch}
@@ -233,7 +243,9 @@ def from_entry(entry: ModelEntry, *, terms: Terms | None = None) -> VideoPredict
         InputError: the entry has weights, its settings are wrong, or the detector is unknown.
     """
     if entry.path is not None or entry.hub is not None:
-        raise InputError(f"model {entry.name!r}: shots need no weights; name the detector of the events as the image model")
+        raise InputError(
+            f"model {entry.name!r}: a video model has no path; name the shots' weights as settings.shot_weights"
+        )
     try:
         settings = VideoSettings.model_validate(entry.settings)
     except ValidationError as error:

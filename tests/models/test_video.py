@@ -215,7 +215,7 @@ def test_an_entry_gives_the_predictor_or_says_what_is_wrong(tmp_path: Path) -> N
     assert predictor.describe().name == "shots"
     with pytest.raises(InputError, match=r"workers.*models\.yaml"):
         from_entry(entry.model_copy(update={"settings": {"workers": 0}}), terms=None)
-    with pytest.raises(InputError, match="no weights"):
+    with pytest.raises(InputError, match="has no path"):
         from_entry(entry.model_copy(update={"path": tmp_path}), terms=None)
 
 
