@@ -26,6 +26,7 @@ from goldgate.options import (
     WorkOption,
 )
 from goldgate.sample_commands import sample_app
+from goldgate.train_commands import train_app
 
 app = typer.Typer(
     name="goldgate",
@@ -36,7 +37,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 models_app = typer.Typer(help="List, fetch and train models.", no_args_is_help=True)
-train_app = typer.Typer(help="Train a small model of the project's own.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 models_app.add_typer(train_app, name="train")
 app.add_typer(lot_commands.lot_app, name="lot")
@@ -124,6 +124,26 @@ def prelabel(  # noqa: PLR0913 - a command's options are its public face
 
     where = Where(address, device, models_file, key_file, ca_file)
     return prelabel_lot(open_stage(contract, lot, work), model or [], where, as_json=json_)
+
+
+@app.command()
+def keyframes(  # noqa: PLR0913 - a command's options are its public face
+    contract: ContractOption,
+    lot: LotOption,
+    out: Annotated[Path, typer.Option(help="Folder to write into, a folder below for each video.", show_default=False)],
+    from_: Annotated[str, typer.Option("--from", help="drafts[:RUN], submission[:N] or gold[:V].")] = "drafts",
+    format_: Annotated[str, typer.Option("--format", help="jpeg or webp.")] = "jpeg",
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Of the pictures.")] = 92,
+    sheet: Annotated[bool, typer.Option(help="A contact sheet for each video.")] = True,
+    work: WorkOption = WORK,
+    json_: JsonOption = False,
+) -> int:
+    """Write keyframes as pictures that say of which frame of which video they are."""
+    from goldgate.keyframes_command import look_of, write_keyframes
+    from goldgate.stages import open_stage
+
+    look = look_of(format_, quality=quality, sheet=sheet)
+    return write_keyframes(open_stage(contract, lot, work), out, look, from_=from_, as_json=json_)
 
 
 @app.command()
@@ -330,45 +350,6 @@ def models_pull(name: str, models_file: ModelsFileOption = None) -> int:
     from goldgate.model_commands import pull_model
 
     return pull_model(name, models_file)
-
-
-@train_app.command("detector")
-def train_detector(
-    out: Annotated[Path, typer.Option(help="Folder for the weights.", show_default=False)],
-    images: Annotated[int, typer.Option(help="Scenes to render.")] = 2400,
-    epochs: Annotated[int, typer.Option(help="Passes over them.")] = 10,
-    seed: Annotated[int, typer.Option(help="Of the scenes and of the training.")] = 0,
-    device: DeviceOption = "cpu",
-) -> int:
-    """Train the small detector on rendered scenes."""
-    from goldgate.model_commands import train_the_detector
-
-    return train_the_detector(out, images=images, epochs=epochs, seed=seed, device=device)
-
-
-@train_app.command("sentiment")
-def train_sentiment(
-    data: Annotated[list[Path], typer.Option(help="Tables with columns text,label.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="Folder for weights, tokenizer and card.", show_default=False)],
-) -> int:
-    """Train the small bilingual sentiment model on labelled texts."""
-    from goldgate.model_commands import train_the_sentiment_model
-
-    return train_the_sentiment_model(data, out)
-
-
-@train_app.command("shots")
-def train_shots(
-    material: Annotated[list[Path], typer.Option(help="Folders of videos and pictures.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="Folder for weights and card.", show_default=False)],
-    steps: Annotated[int, typer.Option(min=1, help="At most; less where it gets no better.")] = 3000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the streams and of the training.")] = 0,
-    device: DeviceOption = "cpu",
-) -> int:
-    """Train the shot network on changes made out of any material."""
-    from goldgate.model_commands import train_the_shot_network
-
-    return train_the_shot_network(material, out, steps=steps, seed=seed, device=device)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -330,8 +330,8 @@ A network that labels every frame of a video: the same shot, a cut, or within a 
 
 - Command: `{command}`, {facts["minutes"]:.1f} minutes.
 - Settings: {values}.
-- Material: {facts["takes"]} takes and pictures to train on, {facts["scenes"]} rendered scenes among them or among the {facts["aside"]}
-  that were put aside for the validation stream, chosen by the SHA-256 of their files' names.
+- Material: {facts["takes"]} takes and pictures to train on, {facts["aside"]} put aside for the validation stream by the
+  SHA-256 of their files' names; {facts["scenes"]} rendered ones among them.
 
 | step | minutes | loss | held out | F1 | kinds |
 | --- | --- | --- | --- | --- | --- |
