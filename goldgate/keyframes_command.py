@@ -69,8 +69,8 @@ class _Video:
 def write_keyframes(stage: Stage, out: Path, look: Look, *, from_: str, as_json: bool) -> int:
     """Write the keyframes of the lot's videos below `out`, a folder each, and print what became of them.
 
-    A video whose folder says that all of it is there is not decoded again. What cannot be read is told in a sentence, and the
-    rest goes on.
+    A video whose folder says that all of it is there is not decoded again. What cannot be read is told in a sentence, and
+    the rest goes on.
     """
     labels, _ = labels_to_show(stage, from_, None)
     done: list[dict[str, Any]] = []
