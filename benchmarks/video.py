@@ -39,6 +39,7 @@ from models.video import VideoPredictor, VideoSettings  # noqa: E402
 
 TAKE = 55  # frames from cut to cut, about
 SIZES = {"360p": (640, 360, 800_000), "1080p": (1920, 1080, 5_000_000)}  # width, height, bits a second
+GRAIN = 3.0  # levels of noise, as of a camera, which spreads the bits over all frames instead of the keyframes alone
 PEERS = ("ContentDetector", "AdaptiveDetector", "HistogramDetector", "HashDetector")
 Starts = list[list[int]]
 
@@ -51,6 +52,7 @@ def make(path: Path, *, frames: int, seed: int) -> None:
     width, height, bits = SIZES[path.stem.split("-")[0]]
     draws = np.random.default_rng(seed)
     cuts, texture, left = [], np.zeros((1, 1, 3), np.uint8), 0
+    grain = draws.normal(0, GRAIN, (8, height, width, 1)).astype(np.int8)
     with av.open(str(path), "w") as output:
         stream = output.add_stream("libx264", rate=25)
         assert isinstance(stream, av.VideoStream)  # noqa: S101  libx264 encodes nothing else
@@ -63,7 +65,8 @@ def make(path: Path, *, frames: int, seed: int) -> None:
                 speed = draws.uniform(-1, 1, 2) * width / 640
             left -= 1
             x, y = np.abs(speed * left).astype(int)  # at most 75 pixels at 360p, within the texture's margin
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(texture[y : y + height, x : x + width]), format="rgb24")
+            noisy = texture[y : y + height, x : x + width].astype(np.int16) + grain[at % len(grain)]
+            frame = av.VideoFrame.from_ndarray(np.clip(noisy, 0, 255).astype(np.uint8), format="rgb24")
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
     document = {"frames": frames, "transitions": [{"kind": "cut", "start": cut, "end": cut} for cut in cuts]}
