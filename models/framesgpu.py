@@ -9,6 +9,7 @@ import io
 from collections.abc import Iterator
 from typing import Any, Final
 
+import av
 import numpy as np
 import torch
 from av.video.reformatter import ColorRange, Colorspace
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from contract.errors import DeviceError, SourceError
 from contract.predictor import Source
-from models.analysis import Analysis, Reading
+from models.analysis import Analysis, Reading, analyse
 from models.content import local_path
 from models.devices import resolve
 from models.features import ANALYSIS, CHROMA, CHROMA_GRID, LUMA, Features
@@ -46,12 +47,15 @@ def check_gpu_decoding(device: str) -> str:
 
 
 def analyse_on_gpu(source: Source, device: str, reading: Reading) -> Analysis:
-    """Decode and measure the whole of `source` on `device`.
+    """Decode and measure the whole of `source` on `device`; the CPU does it for pictures that are to be turned.
 
     Raises:
         SourceError: it cannot be opened or decoded, is cut off, or is longer than the limit.
     """
     with OpenVideo(source, max_seconds=reading.max_seconds) as video:
+        first = next((picture for packet in video.packets() for picture in packet.decode()), None)
+        if isinstance(first, av.VideoFrame) and first.rotation:
+            return analyse(source, None, reading)  # torchcodec turns pictures upright, and features are of them as stored
         codec = video.stream.codec_context
         weights = _BT709 if codec.colorspace == Colorspace.ITU709 else _BT601
         clock, parts = Clock(video.step), []

@@ -1,5 +1,6 @@
 """Features computed back from RGB against those of the planes; the decoder itself is tested with a GPU (tests/gpu)."""
 
+import io
 from typing import Any
 
 import av
@@ -10,10 +11,14 @@ import torch
 from av.video.reformatter import ColorRange, Colorspace
 
 from contract.errors import DeviceError
+from contract.predictor import Source
+from contract.tables import Kind
+from models.analysis import Reading, analyse
 from models.features import FeatureLog
 from models.frames import Frame
-from models.framesgpu import check_gpu_decoding, measured
+from models.framesgpu import analyse_on_gpu, check_gpu_decoding, measured
 from models.video import VideoPredictor, VideoSettings
+from tests.oracles import longvideos
 
 Studio = Any  # the class is in conftest.py, which no test can import
 
@@ -49,3 +54,19 @@ def test_a_gpu_that_is_absent_is_said_in_one_sentence() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(DeviceError, match="0 CUDA devices are present"):
             check_gpu_decoding("cuda")
+
+
+def test_pictures_to_be_turned_are_left_to_the_cpu() -> None:
+    held = io.BytesIO()
+    with av.open(held, "w", format="mp4") as output:
+        stream = output.add_stream("libx264", rate=25)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.set_display_rotation(90)
+        for pixels in longvideos.pictures(10):
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        output.mux(stream.encode(None))
+    source = Source("turned", Kind.VIDEO, "turned", held.getvalue())
+    found, plain = analyse_on_gpu(source, "cuda:0", Reading()), analyse(source, None, Reading())
+    assert found.features.frames == 10
+    assert found.features.equals(plain.features)
