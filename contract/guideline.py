@@ -41,6 +41,7 @@ class ObjectEvent(Strict):
         return (self.label,)
 
 
+Prompt = Annotated[str, Field(min_length=1, max_length=300)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Region = Annotated[tuple[tuple[Share, Share], ...], Field(max_length=MOST_POINTS)]
 Anchor = Literal["center", "bottom_center"]
@@ -153,9 +154,21 @@ class SilenceEvent(Strict):
     min_seconds: PositiveFloat
 
 
+class LooksLikeEvent(Strict):
+    """The picture looks more like one of `prompts` than like `against`, to a vision-language model; shot by shot."""
+
+    name: Name
+    definition: str = Field(min_length=1)
+    rule: Literal["looks_like"]
+    prompts: Annotated[tuple[Prompt, ...], Field(min_length=1)]
+    against: Annotated[tuple[Prompt, ...], Field(min_length=1)]
+    min_seconds: PositiveFloat
+    min_score: float = Field(gt=0, le=1)
+
+
 DetectionEvent = ObjectEvent | CountEvent | CoOccurrenceEvent | RegionEvent  # needs a detector
 EventRule = Annotated[
-    ObjectEvent | CountEvent | CoOccurrenceEvent | RegionEvent | SignalEvent | FlashEvent | SilenceEvent,
+    ObjectEvent | CountEvent | CoOccurrenceEvent | RegionEvent | SignalEvent | FlashEvent | SilenceEvent | LooksLikeEvent,
     Field(discriminator="rule"),
 ]
 

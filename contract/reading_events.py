@@ -1,5 +1,6 @@
 """The reading of the rules of events in both languages: every number that decides is in it."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from contract.guideline import (
@@ -7,6 +8,7 @@ from contract.guideline import (
     CountEvent,
     EventRule,
     FlashEvent,
+    LooksLikeEvent,
     ObjectEvent,
     Region,
     RegionEvent,
@@ -37,6 +39,12 @@ def event_in_english(event: EventRule) -> str:
         return (
             f"the sound stays under {event.below_dbfs:g} dB of full scale (RMS) for {event.min_seconds:g} s or more; "
             "a video without sound has no such event."
+        )
+    if isinstance(event, LooksLikeEvent):
+        return (
+            f"to a vision-language model the picture looks like {_quoted(event.prompts)}, and not like "
+            f"{_quoted(event.against)}, for {event.min_seconds:g} s or more of a shot; drafts take probabilities of "
+            f"{event.min_score:g} or more."
         )
     what = {"black": "the picture is black", "freeze": "the picture stands still"}[event.rule]
     return f"{what} for {event.min_seconds:g} s or more."
@@ -70,6 +78,10 @@ def _region_in_english(region: Region | None, anchor: str | None) -> str:
     return f"in the region {_corners(region)} (shares of width and height, by {_ANCHORS[anchor][1]})"
 
 
+def _quoted(prompts: Sequence[str]) -> str:
+    return " / ".join(f'"{prompt}"' for prompt in prompts)
+
+
 def _corners(region: Region) -> str:
     return " ".join(f"({x:g}, {y:g})" for x, y in region)
 
@@ -86,6 +98,11 @@ def event_in_chinese(event: EventRule) -> str:
         return f"闪光: 画面平均亮度 (0 至 255) 比前后 {event.max_seconds:g} 秒以内均高出 {event.min_rise:g} 以上。"
     if isinstance(event, SilenceEvent):
         return f"静音: 声音电平 (RMS) 低于 {event.below_dbfs:g} dBFS 达 {event.min_seconds:g} 秒以上; 没有音轨的视频不计。"
+    if isinstance(event, LooksLikeEvent):
+        return (
+            f"图文模型判断同一镜头内画面符合 {_quoted(event.prompts)}, 而非 {_quoted(event.against)}, "
+            f"持续 {event.min_seconds:g} 秒以上; 预标注采用概率不低于 {event.min_score:g} 的结果。"
+        )
     what = {"black": "黑屏", "freeze": "画面静止"}[event.rule]
     return f"{what} {event.min_seconds:g} 秒以上。"
 

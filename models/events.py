@@ -52,6 +52,11 @@ def find_events(material: Material, guideline: Guideline, *, looking: Looking | 
     for name, span in found:
         start, end = timeline.frame_at(span.start), timeline.first_from(span.end)
         events.append(Event(name, start, max(end, start + 1), span.score))
+    return in_order(events)
+
+
+def in_order(events: Sequence[Event]) -> list[Event]:
+    """Return events by start, then end, then name, then score."""
     return sorted(events, key=lambda event: (event.start, event.end, event.label, event.score or 0.0))
 
 

@@ -14,15 +14,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from contract.answers import build_answer, labelled, rejected
 from contract.errors import InputError, SourceError
-from contract.guideline import DetectionEvent, Guideline, SilenceEvent
+from contract.guideline import DetectionEvent, Guideline, LooksLikeEvent, SilenceEvent
 from contract.predictor import Description, Predictor, Source
 from contract.tables import Kind, Task
 from contract.terms import KeyframeRule, Terms
 from models.analysis import Analysis, Reading, analyse
 from models.detections import Picture, Sampler
-from models.events import Material, find_events
+from models.events import Material, find_events, in_order
 from models.frames import MAX_SECONDS, Frame, Timeline
 from models.keyframes import pick_keyframes
+from models.looks import Looker
 from models.preview import preview_labels
 from models.registry import ModelEntry, build_predictor, default_model
 from models.revisit import Revisit
@@ -50,6 +51,7 @@ class VideoSettings(BaseModel):
     preview: bool = False  # only the encoder's keyframes are decoded: shots are approximate, and there are no events
     shots: Way = "rules"  # what finds changes of shot
     shot_weights: Path | None = None  # of its network; None: the bundled ones
+    looker: Path | None = None  # folder of the vision-language model that events by prompts need
     resume_folder: Path | None = None  # where what is done of a long video outlives an interruption
 
 
@@ -98,6 +100,15 @@ class VideoPredictor:
         if self._classes:
             chosen = (terms.prelabel.detector if terms else None) or self._settings.detector
             self._detector = detector or build_predictor(chosen or default_model(Kind.IMAGE), Kind.IMAGE, terms=terms)
+        self._looks = [event for event in self._guideline.events if isinstance(event, LooksLikeEvent)]
+        self._looker: Looker | None = None
+        if self._looks:
+            if self._settings.looker is None:
+                raise InputError(
+                    f"event {self._looks[0].name!r} needs a vision-language model; name its folder as settings.looker of "
+                    f"{name!r} in models.yaml"
+                )
+            self._looker = Looker(self._settings.looker)
         self._detecting = threading.Lock()
         self._finder: ShotFinder | None = None
         self._device = "cpu"  # where videos are decoded
@@ -120,6 +131,7 @@ class VideoPredictor:
                 "event_frames_per_second": self._sampling if behind else None,
                 "longest_side": self._settings.longest_side if behind else None,
                 "batch": self._settings.batch if behind else None,
+                "looker": self._looker.name if self._looker else None,
                 "preview": self._settings.preview,
                 "decoder": self._settings.decoder,
             },
@@ -137,6 +149,8 @@ class VideoPredictor:
 
             self._device = check_gpu_decoding(device)
         self._finder = open_finder(self._settings.shots, self._settings.shot_weights, device=device)
+        if self._looker is not None:
+            self._looker.load(device)
         if self._detector is not None:
             self._detector.load(device)
 
@@ -208,6 +222,9 @@ class VideoPredictor:
         events = find_events(
             Material(features, timeline, sampler.samples(end), sound, cuts), self._guideline, looking=looking
         )
+        if self._looker is not None:
+            with self._detecting:
+                events = in_order([*events, *self._looker.find(source, shots, timeline, self._looks)])
         return {
             Task.SHOTS: [{**_span(timeline, shot.start, shot.end), "transition": shot.transition} for shot in shots],
             Task.KEYFRAMES: [
