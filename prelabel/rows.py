@@ -115,6 +115,7 @@ def _csv_rows(path: Path, delimiter: str) -> Iterator[Row]:
         number = 1
         try:
             header = [name.strip().lower() for name in next(reader, [])]
+            _check_header(header)
             while True:
                 number = reader.line_num + 1
                 fields = next(reader, None)
@@ -127,6 +128,14 @@ def _csv_rows(path: Path, delimiter: str) -> Iterator[Row]:
                 Reason.CORRUPT,
                 f"the row that begins in line {number} is not CSV ({error}), so no row of the file can be trusted",
             ) from error
+
+
+def _check_header(header: list[str]) -> None:
+    twice = next((name for name in header if name and header.count(name) > 1), None)
+    if twice is not None:
+        raise RefusedError(
+            Reason.CORRUPT, f"the first line names the column {twice!r} twice, so a row's text is in doubt; rename one"
+        )
 
 
 def _csv_row(number: int, encoding: str, *, header: list[str], fields: list[str]) -> Row:

@@ -7,6 +7,8 @@ RFC 8794 and RFC 9559 (EBML, Matroska); ISO/IEC 13818-1 (packets of 188 bytes th
 import codecs
 from typing import Final
 
+from prelabel.encoding import Utf8Check
+
 HEAD_BYTES: Final = 4096
 
 _STILL_BRANDS: Final = {b"avif": "image/avif", b"avis": "image/avif"} | dict.fromkeys(
@@ -38,6 +40,8 @@ _RIFF: Final = {b"WEBP": "image/webp", b"AVI ": "video/x-msvideo", b"WAVE": "aud
 _WIDE_BOMS: Final = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _TS_PACKET: Final = 188
 _TEXT_CONTROLS: Final = frozenset(b"\t\n\r\f\x1b\x08")
+_STRAYS_UTF8: Final = 4  # bytes of UTF-8 to a control character that text does not use
+_STRAYS: Final = 50  # bytes of any other encoding
 
 
 def sniff(head: bytes) -> str | None:
@@ -92,6 +96,12 @@ def _transport_stream(head: bytes) -> str | None:
 def _text(head: bytes) -> str | None:
     if head.startswith(_WIDE_BOMS):
         return "text/utf-16"
-    if not head or any(byte < 0x20 and byte not in _TEXT_CONTROLS for byte in head):
+    if not head:
         return None
-    return "text/plain"
+    # A stray control character is a matter of its row and no reason to refuse a whole table.
+    strays = sum(byte < 0x20 and byte not in _TEXT_CONTROLS for byte in head)
+    check = Utf8Check()
+    check.feed(head)
+    if check.valid:
+        return "text/plain" if strays * _STRAYS_UTF8 <= len(head) else None
+    return "text/plain" if strays * _STRAYS <= len(head) and 0 not in head else None

@@ -41,6 +41,11 @@ def test_images_as_pillow_writes_them(name: str, media: str) -> None:
         (b"G" * 4096, "text/plain"),
         (b"", None),
         (b"\x00\x01\x02", None),
+        ("很好\x01吃\0".encode(), "text/plain"),
+        ("很好吃，下次还来。".encode("gb18030") * 9 + b"\x01", "text/plain"),
+        ("很好吃".encode("gb18030") + b"\0", None),
+        ("wide".encode("utf-16-le"), None),
+        (bytes(range(1, 256)), None),
     ],
 )
 def test_other_heads(head: bytes, media: str | None) -> None:
