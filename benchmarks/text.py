@@ -11,6 +11,7 @@ time is given with and without intake, beside the bare predictor on the same tex
 
 import argparse
 import csv
+import functools
 import json
 import os
 import platform
@@ -183,7 +184,7 @@ def main() -> None:
     predictors = {name: predictor_of(options.model, options.device, settings) for name, settings in variants.items()}
     runs: dict[str, tuple[Callable[[], object], int]] = dict(pipelines(options.model, texts, options.device))
     for name, predictor in predictors.items():
-        runs[name] = (lambda predictor=predictor: predictor.predict(sources), len(texts))
+        runs[name] = (functools.partial(predictor.predict, sources), len(texts))
     found = rates(runs, options.rounds)
     speeds = {name: float(str(each["texts_per_s"])) for name, each in found.items()}
     best = max((name for name in speeds if name.startswith("pipeline, batch")), key=speeds.__getitem__)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ PARQUET: Final = "application/vnd.apache.parquet"
 
 _SUFFIXES: Final = {".csv": CSV, ".tsv": TSV, ".jsonl": JSONL, ".ndjson": JSONL}
 _DELIMITERS: Final = {CSV: ",", TSV: "\t"}
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _PIECE_BYTES: Final = 1 << 20
 _LONGEST_FIELD: Final = 1 << 24
 _LONGEST_LINE: Final = 1 << 26
@@ -104,7 +106,7 @@ def _foreign_bytes() -> RefusedError:
 
 
 def _is_foreign(value: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in value)
+    return _SURROGATE.search(value) is not None
 
 
 def _csv_rows(path: Path, delimiter: str) -> Iterator[Row]:

@@ -16,7 +16,9 @@ TEXT_COLUMNS: Final = ("text", "content", "review", "文本")
 ID_COLUMNS: Final = ("item", "id")
 
 _BYTES_A_CHARACTER: Final = 4
-_HAN: Final = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_HAN: Final = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+")
+_KANA_HANGUL: Final = re.compile("[\u3040-\u30ff\uac00-\ud7af]")
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _LATIN_SHARE: Final = 0.95
 _KANA_HANGUL_SHARE: Final = 0.1
@@ -109,7 +111,7 @@ def _item(values: Any) -> str | None:
 
 
 def _check(text: str, max_characters: int) -> None:
-    if any("\ud800" <= character <= "\udfff" for character in text):
+    if _SURROGATE.search(text):
         raise RefusedError(Reason.ENCODING, "the text holds half of a surrogate pair, which UTF-8 cannot carry")
     if not any(_shows(character) for character in text):
         raise RefusedError(Reason.EMPTY, "the text holds no character that shows")
@@ -137,13 +139,13 @@ def language(text: str) -> str:
     tenth of the letters makes "other"; Han characters at least as many as words in other letters "zh", since one character
     stands for a word; basic Latin of 95 % of the letters "en".
     """
-    letters = [character for character in text if character.isalpha()]
+    letters = "".join(filter(str.isalpha, text))
     if not letters:
         return "other"
-    kana_hangul = sum("\u3040" <= character <= "\u30ff" or "\uac00" <= character <= "\ud7af" for character in letters)
+    kana_hangul = len(_KANA_HANGUL.findall(letters))
     if kana_hangul >= _KANA_HANGUL_SHARE * len(letters):
         return "other"
-    han = len(_HAN.findall(text))
+    han = sum(map(len, _HAN.findall(text)))
     if han and han >= len(_WORD.findall(_HAN.sub(" ", text))):
         return "zh"
-    return "en" if sum(map(str.isascii, letters)) >= _LATIN_SHARE * len(letters) else "other"
+    return "en" if len(letters.encode("ascii", "ignore")) >= _LATIN_SHARE * len(letters) else "other"
