@@ -1,8 +1,11 @@
 """Every format gives back what it was given, for generated lots."""
 
+import dataclasses
 import tempfile
 from pathlib import Path
 
+import pyarrow as pa
+import pytest
 from hypothesis import assume, given, settings
 
 from contract.formats import activitynet, coco, jsonl, voc
@@ -13,9 +16,10 @@ from contract.formats.registry import FORMATS
 from contract.formats.xanylabeling import images as xanylabeling
 from contract.formats.yolo import files as yolo
 from contract.labelset import LabelSet, read_labels, write_labels
-from contract.tables import Kind, Task
+from contract.tables import SCHEMAS, STATES, TASKS_OF_KIND, Kind, Task
+from contract.terms import load_terms
 from contract.validate import validate_labels, validate_tables
-from tests.oracles.lots import XML_NAMES, lots_with_labels, same
+from tests.oracles.lots import XML_NAMES, item_row, lot_of, lots_with_labels, same
 
 Case = tuple[LotView, LabelSet]
 
@@ -120,6 +124,38 @@ def test_voc(case: Case) -> None:
     with tempfile.TemporaryDirectory() as folder:
         voc.write(Path(folder), labels, lot)
         assert same(voc.read(Path(folder), lot), expected)
+
+
+EVENTS = load_terms(Path(__file__).resolve().parents[2] / "configs" / "video_events.yaml").guideline
+
+
+@pytest.mark.parametrize("form", ["labelstudio", "xanylabeling", "activitynet", "jsonl", "cvat"])
+def test_events_of_every_rule_overlapping_and_twice_the_same(form: str, tmp_path: Path) -> None:
+    """Two objects that enter at once are two equal events, and those of one name may overlap."""
+    items = [item_row("clips/a.mp4", Kind.VIDEO, fps=25.0, frames=500, duration_s=20.0)]
+    lot = dataclasses.replace(lot_of(items), guideline=EVENTS)
+    spans = [(at, at + 100 + at % 3) for at in range(len(EVENTS.events))]
+    rows = [
+        {
+            "item": "clips/a.mp4",
+            "label": name,
+            "start_frame": start,
+            "end_frame": end,
+            "start_s": start / 25,
+            "end_s": end / 25,
+        }
+        for name, (start, end) in zip(EVENTS.event_names, spans, strict=True)
+    ]
+    rows = [row for row in rows for _ in range(2)] + [rows[0] | {"end_frame": 300, "end_s": 12.0}]
+    states = pa.Table.from_pylist([{"item": "clips/a.mp4", "kind": "video", "state": "labelled"}], schema=STATES)
+    tables = {task: pa.Table.from_pylist([], schema=SCHEMAS[task]) for task in TASKS_OF_KIND[Kind.VIDEO]}
+    labels = LabelSet(states, tables | {Task.EVENTS: pa.Table.from_pylist(rows, schema=SCHEMAS[Task.EVENTS])})
+    validate_labels(labels, items=lot.items, guideline=EVENTS)
+    assert FORMATS[form].write(tmp_path, labels, lot)
+    if form == "labelstudio":
+        assert same(labelstudio.read(tmp_path, lot, predictions=True), labels)
+    else:
+        assert same(FORMATS[form].read(tmp_path, lot), labels)
 
 
 @settings(max_examples=30)
