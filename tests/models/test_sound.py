@@ -98,7 +98,7 @@ def test_damaged_sound_is_not_taken_for_silence() -> None:
     assert source.data is not None
     whole = heard(source, 4.0).below(-45)
     with av.open(io.BytesIO(source.data)) as container:
-        packets = [packet for packet in container.demux(audio=0) if packet.size and packet.pts is not None]
+        packets = [packet for packet in container.demux(audio=0) if packet.size and packet.pts is not None]  # type: ignore[union-attr]
         hit = packets[len(packets) // 2]
         assert hit.pos is not None
         assert hit.time_base is not None

@@ -43,8 +43,14 @@ class SquareDetector:
 
     def describe(self) -> Description:
         return Description(
-            name="squares", version="1", kind=Kind.IMAGE, classes=tuple(COLOURS), weights_sha256=None, runtime="cv2", precision="int"
-        )  # fmt: skip
+            name="squares",
+            version="1",
+            kind=Kind.IMAGE,
+            classes=tuple(COLOURS),
+            weights_sha256=None,
+            runtime="cv2",
+            precision="int",
+        )
 
     def load(self, device: str) -> None:
         assert device == "cpu"
