@@ -16,7 +16,7 @@ from contract.tables import Kind
 # Images: a call long enough to hide its own cost and short enough to lose little on a crash.
 # Texts: enough of each length that a model's batches hardly need padding.
 # Videos: each is work enough for a call.
-CHUNK_ITEMS: Final = MappingProxyType({Kind.IMAGE: 128, Kind.TEXT: 1024, Kind.VIDEO: 1})
+CHUNK_ITEMS: Final = MappingProxyType({Kind.IMAGE: 128, Kind.TEXT: 2048, Kind.VIDEO: 1})
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ class Limits(Settings):
     """Bytes of contents that may wait for one model."""
     max_bytes_held: Positive = 1024 * MIB
     """Bytes of the bodies of all requests under way together; what has no room waits, then is refused with 503."""
-    max_chunk_items_waiting: Positive = 8192
+    max_chunk_items_waiting: Positive = 16_384
     """Items of jobs' chunks that may wait for one model."""
     call_timeout_s: Seconds = 600.0
     stream_heartbeat_s: Seconds = 10.0

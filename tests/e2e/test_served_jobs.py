@@ -26,7 +26,7 @@ from tests.conftest import free_port
 pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).resolve().parents[2]
-TEXTS = 512 * 40
+TEXTS = 2048 * 20
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_a_killed_server_goes_on_with_its_jobs(tmp_path: Path, texts: Path) -> N
             document = load_terms(ROOT / "configs" / "demo.yaml").model_dump(mode="json")
             order = {"contract": document, "lot": "week-1", "sources": [str(texts)]}
             location = client.post("/v1/jobs", json=order).headers["location"]
-            until(lambda: client.get(location).json()["done"] > 512)
+            until(lambda: client.get(location).json()["done"] > 2048)
             os.kill(process.pid, signal.SIGKILL)
             process.wait(timeout=30)
         job = location.rpartition("/")[2]

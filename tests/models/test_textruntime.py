@@ -3,6 +3,8 @@
 import random
 import shutil
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import hypothesis
@@ -68,6 +70,16 @@ def test_the_runtime_is_told(pair: list[SentimentClassifier]) -> None:
     assert "torch" in pair[0].describe().runtime
     assert pair[1].describe().precision == "float32"
     assert pair[1].calls_at_once >= 1
+
+
+def test_several_threads_may_call_at_once(pair: list[SentimentClassifier]) -> None:
+    calls = [[" ".join(WORDS[: 1 + (call + text) % 12]) for text in range(40)] for call in range(12)]
+    for predictor in pair:
+        wanted = [shares(predictor, call) for call in calls]
+        with ThreadPoolExecutor(6) as callers:
+            found = list(callers.map(partial(shares, predictor), calls))
+        for one, other in zip(found, wanted, strict=True):
+            assert one == [pytest.approx(row, abs=TOLERANCE) for row in other]
 
 
 def entry(folder: Path) -> ModelEntry:
