@@ -49,7 +49,7 @@ class VideoSettings(BaseModel):
     max_seconds: Annotated[float, Field(gt=0)] = MAX_SECONDS  # longer videos are rejected
     decoder: Literal["cpu", "gpu"] = "cpu"  # gpu: of videos that no detector looks at; needs CUDA and torchcodec
     preview: bool = False  # only the encoder's keyframes are decoded: shots are approximate, and there are no events
-    shots: Way = "rules"  # what finds changes of shot
+    shots: Way = "learned"  # what finds changes of shot
     shot_weights: Path | None = None  # of its network; None: the bundled ones
     looker: Path | None = None  # folder of the vision-language model that events by prompts need
     resume_folder: Path | None = None  # where what is done of a long video outlives an interruption
