@@ -1,7 +1,7 @@
 """From what the shot network says of every frame to changes of shot: cuts where it peaks, spans where it stays.
 
-The three limits that say how sure it must be come from streams of the training's generator whose takes had been put aside, not
-from any video that the network is judged by: the most precise ones within a hundredth of the best F1 there.
+The three limits that say how sure it must be come from streams of the training's generator whose takes had been put aside,
+not from any video that the network is judged by: F1 there is within about a hundredth of the best, and fewer are made up.
 """
 
 from typing import Final
