@@ -78,7 +78,7 @@ def write_keyframes(stage: Stage, out: Path, look: Look, *, from_: str, as_json:
     for video in _videos(stage, labels):
         name = str(video.item["item"])
         try:
-            done.append(_written(video, out / safe_path(name), look))
+            done.append(_written(video, out / _folder_of(name), look))
         except SourceError as error:
             problems[name] = str(error)
             say(f"{name}: {error}")
@@ -90,6 +90,12 @@ def write_keyframes(stage: Stage, out: Path, look: Look, *, from_: str, as_json:
         more = f", {kept} of them there before" if kept else ""
         emit_text(f"{pictures} keyframes of {len(done)} videos below {shown(out)}{more}")
     return EXIT_BAD_INPUT if problems else EXIT_DONE
+
+
+def _folder_of(item: str) -> str:
+    """Return the folder of an item's pictures; names that had to be changed to be safe do not meet in one."""
+    safe = safe_path(item)
+    return safe if safe == item else f"{safe}-{sha256_bytes(item.encode())[:8]}"
 
 
 def _videos(stage: Stage, labels: LabelSet) -> list[_Video]:

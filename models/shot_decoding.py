@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.gradual import Transition
 
-CUT: Final = 0.55  # probability of a cut over three frames, of which the middle one has the most
+CUT: Final = 0.5  # probability of a cut over three frames, of which the middle one has the most
 CUT_PEAK: Final = 0.25  # that the middle one has at least
 GRADUAL: Final = 0.5  # mean probability of any gradual change over a span
 VISIBLE: Final = 0.15  # probability of a border that both ends of a span reach: a change begins and ends somewhere
