@@ -22,6 +22,7 @@ from models.content import read_content
 from models.devices import resolve
 from models.exports import Facts, read_facts
 from models.images import MAX_PIXELS, decode_image
+from models.openvinocore import keep
 from models.registry import ModelEntry, Weights, weights_of
 from models.streams import Streams, open_streams
 from models.yolo import quiet_ultralytics
@@ -142,6 +143,8 @@ class Detector:
             return
         self._model = module.YOLO(str(self._facts.path), task="detect")
         self._infer([np.zeros((32, 32, 3), np.uint8)])
+        if self._facts.runtime == "openvino":
+            keep(self._model.predictor)
         ran_on = str(self._model.predictor.device)
         if chosen.startswith("cuda") and not ran_on.startswith("cuda"):
             self._model = None

@@ -15,6 +15,8 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from models.openvinocore import openvino_core
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -31,17 +33,15 @@ class Streams:
     """
 
     def __init__(self, model: Any) -> None:
-        import openvino
-
         shape = model.input(0).shape
         self.height, self.width = int(shape[2]), int(shape[3])
         model = _taking_bytes(model)
-        compiled = openvino.Core().compile_model(model, "CPU", {"PERFORMANCE_HINT": "THROUGHPUT"})
+        compiled = openvino_core().compile_model(model, "CPU", {"PERFORMANCE_HINT": "THROUGHPUT"})
         self.count = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for _ in range(self.count):
             self._requests.put(compiled.create_infer_request())
-        self._alone = openvino.Core().compile_model(model, "CPU", {"PERFORMANCE_HINT": "LATENCY"}).create_infer_request()
+        self._alone = openvino_core().compile_model(model, "CPU", {"PERFORMANCE_HINT": "LATENCY"}).create_infer_request()
         self._threads = ThreadPoolExecutor(self.count, thread_name_prefix="stream")
         self._lock = threading.Lock()
         self._under_way = 0
@@ -85,9 +85,7 @@ def open_streams(folder: Path, *, side: int | None) -> Streams | None:
         folder: with one .xml file and its weights.
         side: of the square that a model of any size is given; None is 640, Ultralytics' default.
     """
-    import openvino
-
-    model = openvino.Core().read_model(next(folder.glob("*.xml")))
+    model = openvino_core().read_model(next(folder.glob("*.xml")))
     if len(model.inputs) != 1 or len(model.input(0).partial_shape) != 4:
         return None
     shape = model.input(0).partial_shape

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from contract.errors import StorageError, WeightsError
 from contract.files import first_line, sha256_json, storage_errors
+from models.openvinocore import openvino_core
 from models.textbatches import Batch
 from models.textfolder import quiet
 
@@ -80,7 +81,7 @@ class OpenVinoEngine:
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
         }
-        compiled = openvino.Core().compile_model(network, "CPU", options)
+        compiled = openvino_core().compile_model(network, "CPU", options)
         self.at_once = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         self.batch_tokens = CPU_BATCH_TOKENS
         self.runtime = f"transformers {transformers.__version__}, openvino {openvino.__version__.split('-')[0]}"
@@ -111,9 +112,7 @@ def openvino_is_there() -> bool:
 
 def cpu_has_bfloat16() -> bool:
     """Return whether OpenVINO computes in bfloat16 on this CPU."""
-    import openvino
-
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def open_openvino(model: Any, *, typed: bool, precision: str, cache: Path | None, digest: str | None) -> OpenVinoEngine:
@@ -144,7 +143,7 @@ def _network(model: Any, *, typed: bool, cache: Path | None, digest: str | None)
     versions = [openvino.__version__, torch.__version__, transformers.__version__]
     folder = cache / f"openvino-{sha256_json([digest, typed, versions])[:16]}"
     try:
-        return openvino.Core().read_model(folder / "network.xml")
+        return openvino_core().read_model(folder / "network.xml")
     except RuntimeError:  # absent or damaged
         network = _converted(model, typed=typed)
     try:
