@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from contract.inspection import AQLS, LEVELS, SEVERITIES, Level, Severity
@@ -275,6 +275,7 @@ def test_every_lot_has_a_plan(lot: int, limit: float, level: Level, severity: Se
 @given(st.sampled_from(AQLS), st.sampled_from(LETTERS), st.floats(0.0001, 0.5))
 def test_tightened_inspection_never_accepts_more_than_normal(limit: float, letter: str, wrong: float) -> None:
     tightened, normal = (plan_of(letter, limit, severity=severity) for severity in ("tightened", "normal"))
+    assume((limit, letter) not in ((0.015, "R"), (10.0, "A")))  # the standard's arrows lead to a larger normal sample
     chances = [chance_to_accept(found.n, found.accept, share=1 - wrong) for found in (tightened, normal)]
     assert chances[0] <= chances[1] + 1e-12
 
