@@ -1,11 +1,12 @@
 """JSON from outside: whole, with finite numbers, and with values of the kind that is expected."""
 
+import codecs
 import json
 import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, BinaryIO, Final, NoReturn
 
 from contract.errors import FormatError
 from contract.formats.jsonstream.columns import LONGEST, open_stream
@@ -13,6 +14,10 @@ from contract.formats.jsonstream.columns import LONGEST, open_stream
 MOST_BYTES: Final = 2 << 30  # of a file that is read whole
 _BOM: Final = b"\xef\xbb\xbf"
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+_SURROGATE_TEXT: Final = re.compile(_SURROGATE.pattern.decode())
+_SPACES: Final = re.compile(r"[ \t\n\r]*")
+_PIECE: Final = 1 << 20  # bytes read at a time
+_BROKEN: Final = object()
 
 
 def _refuse(name: str) -> NoReturn:
@@ -51,6 +56,108 @@ def read_json_file(path: Path) -> Any:
     with open_stream(path) as stream:
         stream.peek()  # a hole or a heap of white space is refused before it is read
     return parse_json(read_file(path), where=str(path))
+
+
+def json_entries(path: Path, *, name: str) -> Iterator[Any]:
+    """Yield the entries of the list that the JSON document at `path` is, one by one: no more than one is held, and a piece.
+
+    A document that breaks is read whole, so that the message names line and column as `read_json_file` does; entries before
+    the break have been given by then. So is what is no regular file, or has an entry of more than LONGEST bytes.
+
+    Args:
+        path: the file.
+        name: what the list is, for the message that it is none.
+
+    Raises:
+        FormatError: as of `read_json_file`, or the document is no list.
+    """
+    given = 0
+    if path.is_file():
+        for entry in _streamed(path):
+            if entry is _BROKEN:
+                break
+            given += 1
+            yield entry
+        else:
+            return
+    yield from entries(read_json_file(path), name=name, where=str(path))[given:]
+
+
+def _streamed(path: Path) -> Iterator[Any]:
+    """Yield the entries of a list, then nothing more; or `_BROKEN` where this way ends."""
+    decoder = json.JSONDecoder(parse_constant=_refuse)
+    try:
+        with path.open("rb") as file:
+            text, more = _Text(file), True
+            at = text.past("[", 0)
+            if text.held[at : at + 1] != "]":
+                while more:
+                    entry, end = text.entry(decoder, at)
+                    yield entry
+                    at, more = text.behind(end)
+            if text.held[at : at + 1] != "]" or not text.ends(at + 1):
+                yield _BROKEN
+    except (OSError, ValueError, RecursionError):  # among them: not UTF-8, not JSON, half of a surrogate pair
+        yield _BROKEN
+
+
+class _Text:
+    """A file as text, of which a piece is held at a time."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
+        self.held = ""
+
+    def _more(self) -> bool:
+        """Read on, so that twice as much is held, but no less than a piece."""
+        data = self._file.read(max(_PIECE, len(self.held)))
+        self.held += self._decoder.decode(data, final=not data)
+        return bool(data)
+
+    def past(self, sign: str, at: int) -> int:
+        """Return the place of what follows `sign`, which must stand at `at` but for space."""
+        at = self._past_space(at)
+        if self.held[at : at + 1] != sign:
+            raise ValueError(f"no {sign}")
+        return self._past_space(at + 1)
+
+    def _past_space(self, at: int) -> int:
+        while True:
+            found = _SPACES.match(self.held, at)
+            at = found.end() if found else at
+            if at < len(self.held):
+                return at
+            self.held, at = "", 0
+            if not self._more():
+                return at
+
+    def entry(self, decoder: json.JSONDecoder, at: int) -> tuple[Any, int]:
+        """Return the object at `at` and where it ends; more is read, twice as much each time, until it is whole."""
+        if self.held[at : at + 1] != "{":
+            raise ValueError("no object")  # whose end alone is known without what follows
+        while True:
+            try:
+                entry, end = decoder.raw_decode(self.held, at)
+            except ValueError:
+                self.held, at = self.held[at:], 0
+                if len(self.held) > LONGEST or not self._more():
+                    raise
+                continue
+            if _SURROGATE_TEXT.search(self.held, at, end):
+                json.dumps(entry, ensure_ascii=False).encode()
+            return entry, end
+
+    def behind(self, end: int) -> tuple[int, bool]:
+        """Return the place of what follows an entry, and whether that is another entry."""
+        at = self._past_space(end)
+        if self.held[at : at + 1] == ",":
+            return self._past_space(at + 1), True
+        return at, False
+
+    def ends(self, at: int) -> bool:
+        """Return whether nothing but space follows."""
+        return self._past_space(at) == len(self.held)
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
