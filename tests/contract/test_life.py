@@ -1,124 +1,18 @@
-"""The life of a lot: what may follow what, by a table of its own, and files that give themselves away when touched."""
+"""The life of a lot: what may follow what, by a table of its own."""
 
 import datetime
-import json
-import shutil
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract.errors import InputError, StageError
-from contract.files import sha256_json
-from contract.life.events import EVENT, Event
-from contract.life.files import append, read_history
-from contract.life.machine import replay, step
+from contract.errors import StageError
+from contract.life.machine import replay
 from contract.life.rules import describe, may_follow, workdays_after
-from contract.life.state import Life, Phase, Rules, rules_of
-from contract.terms import Deadline, load_terms
-from contract.workfolder import LotFolder
-
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-NOON = datetime.datetime(2030, 1, 7, 12, tzinfo=datetime.timezone.utc)  # a Monday
-SHA = "a" * 64
-
-
-def rules(**changes: Any) -> Rules:
-    values: dict[str, Any] = {
-        "max_rounds": 2,
-        "fresh_sample": True,
-        "full": False,
-        "dispute_workdays": 5,
-        "deadline": Deadline(start=datetime.date(2030, 1, 1), working_days=10),
-    }
-    return Rules(**(values | changes))
-
-
-class Story:
-    """Events one after another on a lot without files."""
-
-    def __init__(self, **changes: Any) -> None:
-        self.rules = rules(**changes)
-        self.life = Life()
-        self.events: list[tuple[Event, str]] = []
-        self.at = NOON
-        self.submissions = self.golds = self.verdicts = 0
-
-    def tell(self, kind: str, **details: Any) -> "Story":
-        head = {"event": kind, "number": self.life.events + 1, "time": self.at, "who": "goldgate"}
-        event = EVENT.validate_python({**head, "previous_sha256": self.life.head, **details})
-        sha256 = sha256_json(event.model_dump(mode="json"))
-        self.life = step(self.life, event, sha256, rules=self.rules, lot="week-1")
-        self.events.append((event, sha256))
-        return self
-
-    def commit(self, party: str) -> "Story":
-        return self.tell("committed", party=party, commitment=sha256_json([party, self.life.events]))
-
-    def seal(self, *, unlabelled: int = 0, check: bool = True) -> "Story":
-        due = self.life.round + (self.life.phase is Phase.REJECTED)
-        self.tell("sealed", submission=self.submissions + 1, seal=SHA, receipt_sha256=SHA, round=due)
-        self.submissions += 1
-        return self.check(unlabelled) if check else self
-
-    def check(self, unlabelled: int = 0) -> "Story":
-        return self.tell(
-            "checked", submission=self.life.submission or 1, unlabelled={"image": unlabelled} if unlabelled else {}
-        )
-
-    def turn_back(self) -> "Story":
-        return self.tell("returned", reason="boxes.jsonl: half a line")
-
-    def gold(self) -> "Story":
-        self.tell("gold", gold=self.golds + 1, seal=SHA, receipt_sha256=SHA)
-        self.golds += 1
-        return self
-
-    def draw(self) -> "Story":
-        items = {"items": {"image": 30}, "sample_sha256": SHA}
-        return self.tell("drawn", sample=self.life.events + 1, submission=self.life.submission or 1, **items)
-
-    def extend(self) -> "Story":
-        items = {"items": {"image": 60}, "sample_sha256": SHA}
-        return self.tell("extended", sample=self.life.events + 1, extends=self.life.sample or 1, **items)
-
-    def judge(self, outcome: str, *, submission: int | None = None) -> "Story":
-        chosen = submission or self.life.submission or 1
-        pins = {"submission": chosen, "gold": max(self.golds, 1), "sample": self.life.sample}
-        self.tell("judged", verdict=self.verdicts + 1, outcome=outcome, verdict_sha256=SHA, **pins)
-        self.verdicts += 1
-        return self
-
-    def dispute(self, *items: str) -> "Story":
-        number = self.life.standing.number if self.life.standing else 1
-        return self.tell("disputed", verdict=number, items=items or (f"img-{self.life.events}",), reason="")
-
-    def resolve(self, outcome: str | None) -> "Story":
-        standing = self.life.standing
-        number = standing.number if standing else 1
-        if outcome is None:
-            kept = standing.outcome if standing else "ACCEPT"
-            details = {"gold": standing.gold if standing else 1, "new_verdict": None, "outcome": kept}
-        else:
-            details = {"gold": max(self.golds, 1), "new_verdict": self.verdicts + 1, "outcome": outcome}
-            self.verdicts += 1
-        return self.tell("resolved", verdict=number, verdict_sha256=SHA, **details)
-
-    def settle(self) -> "Story":
-        number = self.life.standing.number if self.life.standing else 1
-        return self.tell("settled", verdict=number, statement=1, statement_sha256=SHA)
-
-    @property
-    def phase(self) -> Phase:
-        return self.life.phase
-
-
-def drawn(**changes: Any) -> Story:
-    return Story(**changes).commit("client").commit("vendor").seal().draw()
+from contract.life.state import Phase
+from contract.terms import Deadline
+from tests.contract.stories import NOON, SHA, Story, drawn
 
 
 def refused(tell: Callable[[], object], *words: str) -> None:
@@ -371,86 +265,3 @@ def test_any_sequence_keeps_to_the_table_and_replays(steps: list[tuple[str, str]
         assert life.standing is not None
         assert life.standing.outcome.value == "ACCEPT"
     assert may_follow(life, story.rules)
-
-
-def on_disk(tmp_path: Path) -> tuple[LotFolder, Rules]:
-    lot, by = LotFolder(tmp_path / "week-1"), rules()
-    told = Story()
-    told.commit("client").commit("vendor").seal().draw().gold().judge("EXTEND").extend()
-    for event, _ in told.events:
-        details = event.model_dump(exclude={"event", "number", "time", "who", "previous_sha256"})
-        append(lot, event.event, details, who=event.who, rules=by, at=event.time)
-    assert read_history(lot, by).life == told.life
-    return lot, by
-
-
-def test_files_are_named_by_number_and_step(tmp_path: Path) -> None:
-    lot, by = on_disk(tmp_path)
-    names = sorted(path.name for path in lot.life.iterdir())
-    assert names[:4] == ["0001-committed.json", "0002-committed.json", "0003-sealed.json", "0004-checked.json"]
-    with pytest.raises(StageError, match="does not follow"):
-        append(lot, "settled", {"verdict": 1, "statement": 1, "statement_sha256": SHA}, who="client", rules=by, at=NOON)
-    assert sorted(path.name for path in lot.life.iterdir()) == names
-
-
-def test_a_lot_without_events_is_open(tmp_path: Path) -> None:
-    assert read_history(LotFolder(tmp_path / "none"), rules_of(load_terms(CONFIGS / "demo.yaml"))).life == Life()
-
-
-@pytest.mark.parametrize("number", range(8))
-def test_every_touched_file_is_found(tmp_path: Path, number: int) -> None:
-    lot, by = on_disk(tmp_path)
-    path = sorted(lot.life.iterdir())[number]
-    document = json.loads(path.read_text(encoding="utf-8"))
-    edited = {**document, "event": {**document["event"], "who": "client" if number > 1 else "arbiter"}}
-    path.write_text(json.dumps(edited), encoding="utf-8")
-    with pytest.raises(StageError, match="was changed since it was written"):
-        read_history(lot, by)
-    forged = {**edited, "sha256": sha256_json(edited["event"])}
-    path.write_text(json.dumps(forged), encoding="utf-8")
-    if number < 7:  # of the newest event only its digest, which the parties note, can tell
-        with pytest.raises(StageError, match="does not follow the event before it"):
-            read_history(lot, by)
-    path.unlink()
-    if number < 7:
-        with pytest.raises(StageError, match=f"event {number + 1} is missing"):
-            read_history(lot, by)
-
-
-def test_files_that_changed_places_are_found(tmp_path: Path) -> None:
-    lot, by = on_disk(tmp_path)
-    first, second = sorted(lot.life.iterdir())[:2]
-    shutil.move(first, tmp_path / "kept")
-    shutil.move(second, first)
-    shutil.move(tmp_path / "kept", second)
-    with pytest.raises(StageError, match="missing"):
-        read_history(lot, by)
-
-
-@pytest.mark.parametrize("content", ["{}", "[]", '{"event": {"event": "born"}, "sha256": ""}', "1"])
-def test_what_is_no_event_is_one_sentence(tmp_path: Path, content: str) -> None:
-    lot, by = on_disk(tmp_path)
-    sorted(lot.life.iterdir())[2].write_text(content, encoding="utf-8")
-    with pytest.raises(StageError, match=r"0003-sealed\.json: not an event"):
-        read_history(lot, by)
-
-
-@given(st.integers(0, 7), st.floats(0, 1, exclude_max=True), st.binary(min_size=0, max_size=3))
-@settings(max_examples=80, deadline=None)
-def test_any_damage_is_one_sentence_or_none(number: int, where: float, bytes_: bytes) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        lot, by = on_disk(Path(folder))
-        life = read_history(lot, by).life
-        path = sorted(lot.life.iterdir())[number]
-        data = path.read_bytes()
-        at = int(where * len(data))
-        path.write_bytes(data[:at] + bytes_ + data[at + 1 :])
-        try:
-            found = read_history(lot, by).life
-        except InputError as error:
-            found, said = None, str(error)
-            damaged = path.name in said and "\n" not in said
-        else:
-            damaged = False
-        # White space between the fields may change and means nothing.
-        assert damaged or found == life
