@@ -106,12 +106,18 @@ class TextProfile(Strict):
     bound: SentimentBound
 
 
+def _is_start(match: str) -> bool:
+    return match == "start"
+
+
 class VideoProfile(Strict):
     """How keyframes, shots and events are read."""
 
     keyframe_tolerance_s: Annotated[float, Field(ge=0)]
     shot_tolerance_frames: Annotated[int, Field(ge=0)]
-    shot_match: Literal["start", "transition"] = "start"  # what a start is compared with: the gold's, or its whole change
+    # What a start is compared with: the gold's, or its whole change. Left out of the canonical JSON where it says nothing
+    # new, so that terms of before keep their digest.
+    shot_match: Annotated[Literal["start", "transition"], Field(exclude_if=_is_start)] = "start"
     event_tiou: Annotated[float, Field(gt=0, le=1)]
     metrics: VideoMetrics
     bound: VideoBound

@@ -194,7 +194,11 @@ def _fields(compared: _Comparison, pairs: TimePairs, *, profile: VideoProfile, l
         "bounds": bounds,
         "per_class": tuple(per_class),
         "coverage": compared.scored.coverage,
-        "reading": {**profile.model_dump(mode="json", exclude={"metrics"}), "tie": TIE},
+        "reading": {
+            **profile.model_dump(mode="json", exclude={"metrics"}),
+            "shot_match": profile.shot_match,  # also where the terms do not spell it out
+            "tie": TIE,
+        },
         "matches": _match_table(compared, pairs, missed=missed, extra=extra),
         "items": pa.table({"item": compared.items, "tp": sums.tp, "fp": sums.fp, "fn": sums.fn}, schema=ITEM_COUNTS),
     }

@@ -141,6 +141,13 @@ def test_files_are_scored_by_what_the_command_line_says(tmp_path: Path) -> None:
     assert written["kinds"]["rows"] == [[1, 0, 0], [0, 1, 0], [0, 0, 0]]
 
 
+def test_terms_that_do_not_speak_of_whole_changes_keep_their_digest() -> None:
+    assert "shot_match" not in defaults.VIDEO.model_dump(mode="json")
+    changed = defaults.VIDEO.model_copy(update={"shot_match": "transition"})
+    assert changed.model_dump(mode="json")["shot_match"] == "transition"
+    assert scored(GOLD, GOLD).reading["shot_match"] == "start"
+
+
 def test_the_command_line_says_nothing_or_what_can_be(tmp_path: Path) -> None:
     assert shots_profile("shots", None, tolerance=None, match=None) is None
     for task, contract, match in (
