@@ -96,13 +96,14 @@ def _figures(score: ShotScore) -> dict[str, Any]:
     }
 
 
-def _all(films: Films, repeats: int) -> dict[str, Any]:
+def _all(films: Films, repeats: int, *, peers: bool = True) -> dict[str, Any]:
     runs: dict[str, Callable[[Sequence[Path]], Found]] = {
         "goldgate, network, two videos at a time": lambda paths: _ours(paths, "learned", 2),
         "goldgate, network, one video at a time": lambda paths: _ours(paths, "learned", 1),
         "goldgate, rules, two videos at a time": lambda paths: _ours(paths, "rules", 2),
     }
-    runs |= {f"PySceneDetect {name}": partial(_theirs, detector=name) for name in PEERS}
+    if peers:
+        runs |= {f"PySceneDetect {name}": partial(_theirs, detector=name) for name in PEERS}
     results = {}
     for name, run in runs.items():
         results[name] = films.measure(run, repeats)
@@ -132,10 +133,10 @@ def main() -> None:
     }
     if chosen.material:
         with tempfile.TemporaryDirectory() as place:
-            make_folder(chosen.material, Path(place))
+            make_folder(chosen.material, Path(place), videos=4)
             document["material"] = sorted(path.name for path in chosen.material.iterdir())
             document["fresh_splices"] = _all(Films(Path(place)), 1)
-            document["nothing_but_distractors"] = _all(Films(Path(place) / "calm"), 1)
+            document["nothing_but_distractors"] = _all(Films(Path(place) / "calm"), 1, peers=False)
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     chosen.out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
