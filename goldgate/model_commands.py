@@ -33,8 +33,10 @@ def list_models(models_file: Path | None, *, as_json: bool) -> int:
 
 
 def _state(entry: ModelEntry) -> str:
-    if entry.loader in ("fake", "video"):
-        return "needs no weights of its own"
+    if entry.loader == "fake":
+        return "needs no weights"
+    if entry.loader == "video":
+        return "ready, its shot network comes along"
     try:
         return f"ready, sha256 {weights_of(entry).sha256[:12]}"
     except WeightsError as error:

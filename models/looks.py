@@ -12,6 +12,7 @@ likely enough and that touch are one event. No event goes on over a change of sh
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -118,7 +119,7 @@ class Looker:
         self._processor: Any = None
         self._device = "cpu"
 
-    @property
+    @cached_property
     def name(self) -> str:
         """What a description says of the model."""
         return f"{self._kind} {weights_digest(self.folder)[:12]}"

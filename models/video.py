@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Protocol, runtime_checkable
 
@@ -113,6 +114,10 @@ class VideoPredictor:
         self._finder: ShotFinder | None = None
         self._device = "cpu"  # where videos are decoded
 
+    @cached_property
+    def _finder_name(self) -> str:
+        return finder_name(self._settings.shots, self._settings.shot_weights)
+
     def describe(self) -> Description:
         """Tell the events that it looks for, the detector behind them and the sampling."""
         behind = self._detector.describe() if self._detector else None
@@ -126,7 +131,7 @@ class VideoPredictor:
             precision=behind.precision if behind else "float32",
             settings={
                 "keyframes": self._keyframes.model_dump_json(exclude_none=True),
-                "shots": finder_name(self._settings.shots, self._settings.shot_weights),
+                "shots": self._finder_name,
                 "detector": behind.source if behind else None,
                 "event_frames_per_second": self._sampling if behind else None,
                 "longest_side": self._settings.longest_side if behind else None,
