@@ -26,7 +26,7 @@ from contract.guideline import Guideline, name_map
 CALIBRATION: Final = "calibration.json"
 
 _NAMELESS: Final = re.compile(r"LABEL_\d+", re.IGNORECASE)
-_POSITIVE: Final = frozenset({"positive", "pos"})
+POSITIVE: Final = frozenset({"positive", "pos"})
 _SURE: Final = 1e-12  # log odds of a probability are finite from here
 
 Array = NDArray[np.float64]
@@ -139,7 +139,7 @@ class LabelHead:
         self._temperature = calibration.temperature
         self.band = calibration.neutral_band if _has_room_for_neutral(joined) else None
         if self.band is not None:
-            named = [place for place in self._kept if model_labels[place].casefold() in _POSITIVE]
+            named = [place for place in self._kept if model_labels[place].casefold() in POSITIVE]
             positive = joined.target[named[0] if len(named) == 1 else self._kept[-1]]
             self._positive = int(positive or 0)
             self._neutral = joined.labels.index(joined.lacking[0])
