@@ -38,6 +38,11 @@ _SHOT_MATCH: Final = {
     "transition": "a gold change of shot (anywhere from its first changed frame to the first frame of the new shot)",
 }
 
+_TRAINING: Final = {
+    "forbidden": "No model may be trained on the client's data or on results made from it (clause 5.2).",
+    "allowed": "Models may be trained on the client's data and on results made from it for the purpose above (clause 5.2).",
+}
+
 
 def reading_in_english(terms: Terms) -> str:
     """Return the reading of `terms` as English paragraphs."""
@@ -80,6 +85,7 @@ def profile_in_english(profile: ImageProfile | TextProfile | VideoProfile) -> st
 def _order(terms: Terms) -> Iterator[str]:
     volumes, deadline = terms.volumes, terms.deadline
     yield f"{terms.parties.client.name} (client) orders from {terms.parties.vendor.name} (vendor) for: {terms.purpose}."
+    yield _TRAINING[terms.training]
     yield f"Volumes: {volumes.images:,} images, {volumes.texts:,} texts, {volumes.video_hours:g} hours of video."
     yield (
         f"Due by {deadline.due_date()}: {deadline.working_days} working days after {deadline.start}, whose own day does not "

@@ -37,6 +37,11 @@ _SHOT_MATCH: Final = {"start": "金标起点", "transition": "金标转场 (自�
 _SEVERITIES: Final = {"normal": "正常检验", "tightened": "加严检验", "reduced": "放宽检验"}
 _UNITS: Final = {"image": "图像", "text": "文本", "video": "视频"}
 
+_TRAINING: Final = {
+    "forbidden": "不得用甲方数据及由其产生的成果训练模型 (第 5.2 条)。",
+    "allowed": "可为上述用途, 用甲方数据及由其产生的成果训练模型 (第 5.2 条)。",
+}
+
 
 def reading_in_chinese(terms: Terms) -> str:
     """Return the reading of `terms` as Chinese paragraphs."""
@@ -77,6 +82,7 @@ def profile_in_chinese(profile: ImageProfile | TextProfile | VideoProfile) -> st
 def _order(terms: Terms) -> Iterator[str]:
     volumes, deadline = terms.volumes, terms.deadline
     yield f"甲方 {terms.parties.client.name} 委托乙方 {terms.parties.vendor.name} 标注数据, 用途: {terms.purpose}。"
+    yield _TRAINING[terms.training]
     yield f"数量: 图像 {volumes.images:,} 张, 文本 {volumes.texts:,} 条, 视频 {volumes.video_hours:g} 小时。"
     yield (
         f"交付期限: 不晚于 {deadline.due_date()}, 即自 {deadline.start} 起 {deadline.working_days} 个工作日, 起始当日不计入 "

@@ -75,6 +75,10 @@ class Deadline(Strict):
         return day
 
 
+def _is_forbidden(training: str) -> bool:
+    return training == "forbidden"
+
+
 class Limits(Strict):
     """Sizes beyond which an item is rejected at intake."""
 
@@ -142,6 +146,9 @@ class Terms(Strict):
     prelabel: Prelabel = Prelabel()
     acceptance: Acceptance
     settlement: Settlement | None = None
+    # May models be trained on what the client handed over and what was made of it (clause 5.2)? Left out of the canonical
+    # JSON where it is not allowed, so that terms of before keep their digest.
+    training: Annotated[Literal["allowed", "forbidden"], Field(exclude_if=_is_forbidden)] = "forbidden"
 
     @model_validator(mode="after")
     def _parts_agree(self) -> "Terms":

@@ -26,7 +26,7 @@ from goldgate.options import (
     WorkOption,
 )
 from goldgate.sample_commands import sample_app
-from goldgate.train_commands import train_app
+from goldgate.train_commands import calibrate, train_app
 
 app = typer.Typer(
     name="goldgate",
@@ -39,12 +39,14 @@ app = typer.Typer(
 models_app = typer.Typer(help="List, fetch and train models.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 models_app.add_typer(train_app, name="train")
+models_app.command("calibrate")(calibrate)
 app.add_typer(lot_commands.lot_app, name="lot")
 app.add_typer(sample_app, name="sample")
 app.add_typer(keys_app, name="keys")
 app.add_typer(lot_commands.dispute_app, name="dispute")
 app.command("rework")(lot_commands.rework)
 app.command("settle")(lot_commands.settle)
+app.command("saving")(lot_commands.saving)
 
 _TASKS: Final = ("boxes", "sentiment", "shots", "keyframes", "events")
 

@@ -163,3 +163,22 @@ def dispute_resolve(  # noqa: PLR0913 - a command's options are its public face
 
     ruling = Ruling(format_, paths or [], gold, upheld)
     return resolve(open_stage(contract, lot, work), ruling, device=device, as_json=json_)
+
+
+def saving(  # noqa: PLR0913 - a command's options are its public face
+    contract: ContractOption,
+    lot: LotOption,
+    run: Annotated[str | None, typer.Option(help="Run of the drafts; the newest if left out.")] = None,
+    gold: Annotated[int | None, typer.Option(help="Version of the gold; the newest if left out.")] = None,
+    accuracy: Annotated[float | None, typer.Option(help="To be proven; what the terms demand if left out.")] = None,
+    blind: Annotated[bool, typer.Option("--blind", help="By gold made without sight of drafts only.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for saving.json and saving.svg.")] = None,
+    work: WorkOption = WORK,
+    json_: JsonOption = False,
+) -> int:
+    """Tell from which confidence on texts could skip review at the accuracy that the terms demand."""
+    from goldgate.saving_command import SavingAsked, tell_saving
+    from goldgate.stages import open_stage
+
+    asked = SavingAsked(run, gold, accuracy, blind)
+    return tell_saving(open_stage(contract, lot, work), asked, out, as_json=json_)

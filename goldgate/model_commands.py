@@ -1,7 +1,8 @@
 """`goldgate models`: what there is, fetching it once, and training the bundled ones."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from contract.errors import WeightsError
 from goldgate.console import EXIT_DONE, emit_json, emit_text, say
@@ -61,13 +62,40 @@ def train_the_detector(out: Path, *, images: int, epochs: int, seed: int, device
     return EXIT_DONE
 
 
-def train_the_sentiment_model(data: Sequence[Path], out: Path) -> int:
+def train_the_sentiment_model(data: Sequence[Path], out: Path, *, demanded: float) -> int:
     """Train the sentiment model on tables of text,label into `out`."""
+    from goldgate.training import Abstain
     from models.train_sentiment import train_sentiment
 
-    train_sentiment(out, texts=data, tell=say)
-    emit_text(f"weights, tokenizer and card in {out}")
+    measured = train_sentiment(out, texts=data, abstain=Abstain(demanded), tell=say)
+    emit_text(f"weights, tokenizer, calibration and card in {out}")
+    emit_text(_calibration(measured["calibration"]))
     return EXIT_DONE
+
+
+def calibrate_the_model(folder: Path, data: Sequence[Path], *, demanded: float, as_json: bool) -> int:
+    """Calibrate the text classifier in `folder` on tables of text,label that it was not trained on."""
+    from goldgate.training import Abstain
+    from models.calibrating import calibrate_folder
+    from models.review_texts import read_reviews
+
+    found = calibrate_folder(folder, read_reviews(data), abstain=Abstain(demanded))
+    if as_json:
+        emit_json(found)
+    else:
+        emit_text(f"{found['texts']} texts; calibration.json in {folder}\n{_calibration(found)}")
+    return EXIT_DONE
+
+
+def _calibration(found: Mapping[str, Any]) -> str:
+    below = found["abstain_below"]
+    people = (
+        "no confidence is proven to suffice" if below is None else f"people look first at what scores less than {below:.4f}"
+    )
+    return (
+        f"temperature {found['temperature']:.3f}: expected calibration error {found['ece_before']:.4f} before, "
+        f"{found['ece_after']:.4f} after; {people}"
+    )
 
 
 def train_the_shot_network(material: Sequence[Path], out: Path, *, steps: int, seed: int, device: str) -> int:

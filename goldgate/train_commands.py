@@ -5,7 +5,11 @@ from typing import Annotated
 
 import typer
 
-from goldgate.options import DeviceOption
+from goldgate.options import WORK, DeviceOption, JsonOption, ModelsFileOption, WorkOption
+
+AccuracyOption = Annotated[
+    float, typer.Option(min=0.01, max=0.9999, help="Share of right texts from which on people need not look.")
+]
 
 train_app = typer.Typer(help="Train a small model of the project's own.", no_args_is_help=True)
 
@@ -25,14 +29,48 @@ def train_detector(
 
 
 @train_app.command("sentiment")
-def train_sentiment(
-    data: Annotated[list[Path], typer.Option(help="Tables with columns text,label.", show_default=False)],
+def train_sentiment(  # noqa: PLR0913 - a command's options are its public face
     out: Annotated[Path, typer.Option(help="Folder for weights, tokenizer and card.", show_default=False)],
+    data: Annotated[list[Path] | None, typer.Option(help="Tables with columns text,label.")] = None,
+    from_: Annotated[str, typer.Option("--from", help="data, or gold: fine-tune on the gold of lots.")] = "data",
+    contract: Annotated[Path | None, typer.Option("--contract", "-c", help="Terms that allow training.")] = None,
+    lot: Annotated[list[str] | None, typer.Option(help="A lot whose newest gold to learn from; repeat it.")] = None,
+    base: Annotated[str | None, typer.Option(help="The model to go on from; the default one if left out.")] = None,
+    accuracy: AccuracyOption = 0.95,
+    learning_rate: Annotated[float, typer.Option(min=1e-7, max=1.0, help="Of fine-tuning.")] = 2e-5,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes of fine-tuning, at most.")] = 8,
+    seed: Annotated[int, typer.Option(min=0, help="Of fine-tuning.")] = 20_240,
+    models_file: ModelsFileOption = None,
+    work: WorkOption = WORK,
+    json_: JsonOption = False,
 ) -> int:
-    """Train the small bilingual sentiment model on labelled texts."""
+    """Train the small sentiment model on labelled texts, or fine-tune a model on gold and promote it if it is better."""
+    if from_ == "gold":
+        if contract is None or data:
+            raise typer.BadParameter("--from gold needs --contract and takes no --data")
+        from goldgate.gold_training import FromGold, train_sentiment_from_gold
+        from models.tune_sentiment import TuneSettings
+
+        settings = TuneSettings(epochs=epochs, learning_rate=learning_rate, seed=seed)
+        asked = FromGold(contract, tuple(lot or ()), work, base, models_file, accuracy, settings)
+        return train_sentiment_from_gold(asked, out, as_json=json_)
+    if from_ != "data" or not data or lot:
+        raise typer.BadParameter("give --data TABLE, or --from gold with --contract and --lot")
     from goldgate.model_commands import train_the_sentiment_model
 
-    return train_the_sentiment_model(data, out)
+    return train_the_sentiment_model(data, out, demanded=accuracy)
+
+
+def calibrate(
+    folder: Annotated[Path, typer.Argument(help="A text classifier, as transformers writes it.")],
+    data: Annotated[list[Path], typer.Option(help="Tables with columns text,label.", show_default=False)],
+    accuracy: AccuracyOption = 0.95,
+    json_: JsonOption = False,
+) -> int:
+    """Calibrate a text classifier on labelled texts that it was not trained on."""
+    from goldgate.model_commands import calibrate_the_model
+
+    return calibrate_the_model(folder, data, demanded=accuracy, as_json=json_)
 
 
 @train_app.command("shots")

@@ -97,6 +97,15 @@ def split_reviews(reviews: Sequence[Review], *, test_percent: int = 10) -> Split
     return Split(train=tuple(train), test=tuple(test), duplicates=duplicates, contradictions=contradictions)
 
 
+def put_aside(reviews: Sequence[Review], percent: int) -> tuple[list[Review], list[Review]]:
+    """Return about `percent` % of `reviews` and the rest; whole groups, by other digits than chose the test."""
+    aside: list[Review] = []
+    rest: list[Review] = []
+    for review in reviews:
+        (aside if int(sha256_bytes(review.group.encode())[8:16], 16) % 100 < percent else rest).append(review)
+    return aside, rest
+
+
 def _shingles(form: str) -> list[int]:
     parts = form.split(" ")
     count = len(parts) - _SHINGLE_WORDS + 1

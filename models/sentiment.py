@@ -213,6 +213,14 @@ class SentimentClassifier:
         shares, empty = self._shares(texts)
         return answer_texts(sources, shares, labels=self._head.labels, refused=refused, empty=empty)
 
+    def probabilities(self, texts: Sequence[str]) -> Array:
+        """Return the probabilities of the labels, (texts, labels), not rounded; NaN for a text without a token."""
+        if self._engine is None:
+            self.load("cpu")
+        shares, empty = self._shares(texts)
+        shares[empty] = np.nan
+        return shares
+
     def _shares(self, texts: Sequence[str]) -> tuple[Array, NDArray[np.bool_]]:
         """Return probabilities, (texts, labels), and which texts have no token."""
         slots = self._head.slots

@@ -27,7 +27,8 @@ from contract.errors import FormatError
 from contract.files import write_bytes
 from contract.predictor import Source
 from contract.tables import Kind, Task
-from models.review_texts import Review, read_reviews, split_reviews, words
+from models.calibrating import Abstain, calibrate_folder, error_on
+from models.review_texts import Review, put_aside, read_reviews, split_reviews, words
 from models.sentiment import SentimentClassifier
 
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -62,17 +63,24 @@ class TrainSettings:
     label_smoothing: float = 0.1
     average_decay: float = 0.998
     test_percent: int = 10
+    validation_percent: int = 5
     seed: int = 20_240
 
 
 def train_sentiment(
-    out: Path, *, texts: Sequence[Path], settings: TrainSettings | None = None, tell: Tell | None = None
+    out: Path,
+    *,
+    texts: Sequence[Path],
+    settings: TrainSettings | None = None,
+    abstain: Abstain | None = None,
+    tell: Tell | None = None,
 ) -> dict[str, Any]:
     """Train on CSV files with the columns text and label, and put a loadable model folder at `out`.
 
     The folder holds config.json, tokenizer.json, tokenizer_config.json, model.safetensors (stored in half
-    precision, loaded as float32) and card.md. Returned is what the card says: how the texts were split and the accuracy
-    on those put aside, per file, measured on the weights as stored.
+    precision, loaded as float32), calibration.json, fitted to texts that no weight has seen, and card.md. Returned is what
+    the card says: how the texts were split, and accuracy (per file) and calibration error on those put aside to measure on,
+    of the weights as stored. `abstain` chooses the confidence below which people look first.
 
     Raises:
         FormatError: a file cannot be read, or the texts have fewer than two labels.
@@ -82,25 +90,34 @@ def train_sentiment(
     report = tell or (lambda line: None)
     started = time.monotonic()
     split = split_reviews(read_reviews(texts), test_percent=chosen.test_percent)
-    labels = sorted({review.label for review in split.train})
+    validation, train = put_aside(split.train, chosen.validation_percent)
+    labels = sorted({review.label for review in train})
     if len(labels) < 2:
         raise FormatError(f"{', '.join(map(str, texts))}: training needs texts of at least two labels, found {labels}")
-    report(f"{len(split.train)} texts to train on, {len(split.test)} put aside to measure on")
+    if not validation:
+        raise FormatError(f"{', '.join(map(str, texts))}: no text is left to calibrate on; give more texts")
+    report(f"{len(train)} texts to train on, {len(validation)} to calibrate on, {len(split.test)} to measure on")
     torch.manual_seed(chosen.seed)
-    tokenizer = build_tokenizer([review.text for review in split.train], chosen)
+    tokenizer = build_tokenizer([review.text for review in train], chosen)
     model = build_model(labels, tokenizer.get_vocab_size(), chosen)
-    _fit(model, tokenizer, split.train, settings=chosen, tell=report)
+    _fit(model, tokenizer, train, settings=chosen, tell=report)
     save_model(out, model=model, tokenizer=tokenizer, window_tokens=chosen.window_tokens)
+    fitted = calibrate_folder(out, validation, abstain=abstain)
     measured = {
         "settings": dataclasses.asdict(chosen),
         "files": [path.name for path in texts],
         "texts": {
-            "train": len(split.train),
+            "train": len(train),
+            "validation": len(validation),
             "test": len(split.test),
             "duplicates_left_out": split.duplicates,
             "contradictions_left_out": split.contradictions,
         },
         "accuracy": measure(out, split.test),
+        "calibration": {
+            **{key: fitted[key] for key in ("temperature", "abstain_below", "ece_before", "ece_after")},
+            "ece_test": error_on(out, split.test),
+        },
         "seconds": round(time.monotonic() - started),
     }
     write_bytes(out / "card.md", _card(measured).encode())
@@ -109,7 +126,8 @@ def train_sentiment(
 
 def _card(measured: Mapping[str, Any]) -> str:
     """Return the page that lies beside the weights: what they were trained on, how, and what they measured."""
-    counts = measured["texts"]
+    counts, calibration = measured["texts"], measured["calibration"]
+    error = calibration["ece_test"]
     rows = "\n".join(f"| {name} | {row['texts']} | {row['accuracy']:.3f} |" for name, row in measured["accuracy"].items())
     settings = ", ".join(f"{name} {value}" for name, value in measured["settings"].items())
     files = " ".join(f"--data {name}" for name in measured["files"])
@@ -119,10 +137,13 @@ A ModernBERT with mean pooling and its tokenizer, trained from scratch. Licence:
 
 - Command: `goldgate models train sentiment {files} --out DIR`, {measured["seconds"]} s.
 - Settings: {settings}.
-- Split: {counts["train"]} texts to train on, {counts["test"]} put aside to measure on. Texts that share half of their word
+- Split: {counts["train"]} texts to train on, {counts["validation"]} to calibrate on, {counts["test"]} put aside to
+  measure on. Texts that share half of their word
   4-grams (Chinese by character) stand on one side together, chosen by the SHA-256 of the longest.
   Left out before: {counts["duplicates_left_out"]} repeated or nearly repeated texts, {counts["contradictions_left_out"]}
   that stand under two labels or hold no word.
+- Calibration: temperature {calibration["temperature"]:.3f}; expected calibration error (15 bins of equal width) on the texts
+  to measure on {"undefined" if error is None else f"{error:.4f}"}.
 
 Accuracy on the texts put aside, weights as stored. "Whole sentences" have at least {_MIN_SENTENCE_WORDS} words and are
 not cut out of another text.

@@ -67,7 +67,7 @@ def operating_picture(found: Sequence[Chances], captions: Words, *, media: Media
     columns = min(2, len(found))
     width, rows = _PITCH[0] * columns + 0.1, -(-len(found) // columns)
     told = [captions.zh, captions.en] if chinese else [captions.en]
-    lines = [line for text in told for line in _wrapped(text, int((width - 0.4) / _CELL))]
+    lines = [line for text in told for line in wrapped(text, int((width - 0.4) / _CELL))]
     looks = [entry for entry in _LEGEND if entry is not _FIRST_SAMPLE or any(len(each.branches) > 1 for each in found)]
     across = 1 if columns == 1 else 3
     entries = -(-len(looks) // across)
@@ -91,7 +91,7 @@ def operating_picture(found: Sequence[Chances], captions: Words, *, media: Media
         if media == "png" and chinese:
             for text in figure.findobj(lambda artist: hasattr(artist, "set_fontfamily")):
                 text.set_fontfamily(["DejaVu Sans", chinese])  # type: ignore[attr-defined]
-        return _saved(figure, media)
+        return saved(figure, media)
 
 
 def _panel(axes: "Axes", each: Chances) -> None:
@@ -133,7 +133,7 @@ def _key(axes: "Axes", entry: _Entry, at: tuple[float, float], *, chinese: bool)
     axes.text(x + 0.44, y, (zh if chinese else "") + en, fontsize=8.5, va="center")
 
 
-def _wrapped(text: str, most: int) -> Iterator[str]:
+def wrapped(text: str, most: int) -> Iterator[str]:
     """Yield lines of at most `most` cells: English is broken at spaces, Chinese anywhere but before punctuation."""
     if cells(text) == len(text):
         yield from textwrap.wrap(text, most)
@@ -154,7 +154,8 @@ def _chinese_font() -> str | None:
     return next((name for name in _CHINESE_FONTS if name in here), None)
 
 
-def _saved(figure: "Figure", media: Media) -> bytes:
+def saved(figure: "Figure", media: Media) -> bytes:
+    """Return `figure` as a file whose bytes depend on the figure alone."""
     buffer = io.BytesIO()
     metadata: dict[str, Any] = {"Date": None, "Creator": None} if media == "svg" else {"Software": None}
     figure.savefig(buffer, format=media, dpi=_DPI, facecolor="white", metadata=metadata)

@@ -79,6 +79,18 @@ def test_two_terms_that_judge_differently_read_differently(language: Language) -
         assert len(after - before) >= 2
 
 
+@pytest.mark.parametrize(
+    ("language", "words"), [("zh", ("不得用甲方数据", "可为上述用途")), ("en", ("No model may be", "Models may be"))]
+)
+def test_whether_models_may_be_trained_is_read(language: Language, words: tuple[str, str]) -> None:
+    document = parse_yaml((CONFIGS / "model_contract.yaml").read_text(encoding="utf-8"))
+    told = [reading(parse_terms(document | more, origin="x"), language) for more in ({}, {"training": "allowed"})]
+    for own, other, text in zip(words, words[::-1], told, strict=True):
+        assert own in text
+        assert other not in text
+        assert "5.2" in text
+
+
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_kind_that_is_not_ordered_has_no_section(language: Language) -> None:
     document = parse_yaml((CONFIGS / "model_contract.yaml").read_text(encoding="utf-8"))

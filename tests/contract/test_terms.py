@@ -308,6 +308,19 @@ def test_one_keyframe_a_shot_leaves_the_digest_as_it_was_and_another_rule_does_n
     assert Terms.model_validate_json(other.model_dump_json()) == other
 
 
+def test_training_is_forbidden_unless_the_terms_allow_it_and_digests_of_before_stand() -> None:
+    terms = parse_terms(DEMO, origin="x")
+    assert terms.training == "forbidden"
+    assert "training" not in terms.model_dump()
+    assert parse_terms(DEMO | {"training": "forbidden"}, origin="x").sha256 == terms.sha256
+    allowing = parse_terms(DEMO | {"training": "allowed"}, origin="x")
+    assert allowing.sha256 != terms.sha256
+    assert Terms.model_validate_json(allowing.model_dump_json()) == allowing
+    for wrong in (True, "yes", None):
+        with pytest.raises(TermsError, match="training"):
+            parse_terms(DEMO | {"training": wrong}, origin="x")
+
+
 @given(
     st.dates(datetime.date(2024, 1, 1), datetime.date(2027, 12, 31)),
     st.integers(1, 80),

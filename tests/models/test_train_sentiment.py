@@ -1,6 +1,8 @@
 """Training on made texts beats chance, is repeatable, and leaves a folder that plain transformers reads."""
 
 import csv
+import dataclasses
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ SMALL = TrainSettings(
     epochs=4,
     batch=16,
     test_percent=25,
+    validation_percent=20,
 )
 SUBJECTS = [
     "房间",
@@ -76,10 +79,10 @@ def test_folder_is_read_by_plain_transformers_as_float32(trained: tuple[Path, di
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     assert {weight.dtype for weight in model.parameters()} == {torch.float32}
     encoded = AutoTokenizer.from_pretrained(folder)("房间很满意", return_tensors="pt")
+    temperature = json.loads((folder / "calibration.json").read_bytes())["temperature"]
     with torch.no_grad():
-        shares = (
-            model(input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"]).logits.softmax(-1)[0].tolist()
-        )
+        logits = model(input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"]).logits
+    shares = (logits / temperature).softmax(-1)[0].tolist()
     answer = SentimentClassifier(folder).predict([Source("a", Kind.TEXT, "", "房间很满意".encode())])
     (row,) = answer["sentiments"].to_pylist()[0]
     expected = {model.config.id2label[i]: share for i, share in enumerate(shares)}
@@ -93,10 +96,26 @@ def test_card_states_what_was_measured(trained: tuple[Path, dict[str, Any]]) -> 
     assert "--data made.csv" in card
 
 
+def test_calibration_is_fitted_to_texts_that_train_and_measure_nothing(trained: tuple[Path, dict[str, Any]]) -> None:
+    texts, calibration = trained[1]["texts"], trained[1]["calibration"]
+    assert sum(texts.values()) == 600
+    document = json.loads((trained[0] / "calibration.json").read_bytes())
+    assert document["texts"] == texts["validation"] >= 50
+    assert document["nll_after"] <= document["nll_before"]
+    assert calibration["ece_test"] < 0.2
+    assert f"temperature {document['temperature']:.3f}" in (trained[0] / "card.md").read_text(encoding="utf-8")
+
+
 def test_the_same_texts_give_the_same_tokenizer(trained: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     again = tmp_path / "again"
     train_sentiment(again, texts=[write_texts(tmp_path / "made.csv")], settings=SMALL)
     assert (again / "tokenizer.json").read_bytes() == (trained[0] / "tokenizer.json").read_bytes()
+
+
+def test_nothing_left_to_calibrate_on_is_refused(tmp_path: Path) -> None:
+    path = write_texts(tmp_path / "few.csv", 40)
+    with pytest.raises(FormatError, match="no text is left to calibrate on"):
+        train_sentiment(tmp_path / "model", texts=[path], settings=dataclasses.replace(SMALL, validation_percent=0))
 
 
 def test_one_label_alone_is_refused(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_a_png_has_its_size_and_falls_back_to_english(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("text", ["一二三四五六七八九十。十一", "one two three four five six seven"])
 def test_captions_are_broken_to_their_width(text: str) -> None:
-    lines = list(operating_plot._wrapped(text, 10))
+    lines = list(operating_plot.wrapped(text, 10))
     assert all(cells(line) <= 12 for line in lines)
     assert "".join(lines).replace(" ", "") == text.replace(" ", "")
     assert not any(line.startswith("。") for line in lines)
