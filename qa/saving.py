@@ -4,8 +4,9 @@ Texts whose answer has a confidence of at least t skip review. A chosen t must n
 proven by fixed sequence testing: thresholds are ordered from the strictest on by the confidences alone, the share of right
 texts at or above each gets its exact one-sided lower limit (Clopper and Pearson 1934), and the first whose limit misses the
 demand ends the walk. The t before it is proven with the confidence given, however many were looked at (Maurer et
-al. 1995; Angelopoulos et al. 2021, arXiv:2110.01052). Thresholds stricter than can prove the demand with all right are not
-in the sequence.
+al. 1995; Angelopoulos et al. 2021, arXiv:2110.01052). A walk that starts with a handful of texts is ended by one
+error, so it starts where half the errors allowed would still prove the demand, or at a quarter of all texts if
+that is fewer, but never where not even no error would. Where it starts depends on how many texts there are alone.
 
 The gold must be a random part of the texts to come, made without sight of the answers; else the limit speaks of the gold
 alone.
@@ -68,7 +69,8 @@ def saving(
         raise ValueError("a saving needs one mark a confidence, and shares between 0 and 1")
     curve = tuple(_curve(confidences, right, confidence=confidence, steps=steps))
     fewest = math.ceil(math.log(1 - confidence) / math.log(demanded) - 1e-9)
-    proven = _walk([step for step in curve if step.texts >= fewest], demanded)
+    start = first_texts(len(confidences), demanded=demanded, confidence=confidence)
+    proven = _walk([step for step in curve if step.texts >= start], demanded)
     reason = None
     if len(confidences) < fewest:
         reason = f"{len(confidences)} texts have gold, and fewer than {fewest} can prove nothing"
@@ -84,6 +86,18 @@ def saving(
         reason=reason,
         curve=curve,
     )
+
+
+def first_texts(texts: int, *, demanded: float, confidence: float) -> int:
+    """Return how many of `texts` texts the first threshold of the walk lets skip at least."""
+    fewest = math.ceil(math.log(1 - confidence) / math.log(demanded) - 1e-9)
+    enough = fewest
+    while enough < texts // 4:
+        errors = math.ceil(enough * (1 - demanded) / 2)
+        if clopper_pearson(enough - errors, enough, confidence=confidence)[0] >= demanded:
+            return enough
+        enough = math.ceil(enough * 1.1)
+    return max(fewest, texts // 4)
 
 
 def _curve(confidences: NDArray[np.float64], right: NDArray[np.bool_], *, confidence: float, steps: int) -> list[Step]:

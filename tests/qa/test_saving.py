@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from qa.saving import saving
+from qa.saving import first_texts, saving
 
 SCORES = st.sampled_from([0.5, 0.7, 0.7 + 1e-9, 0.9, 0.99, 1.0])
 
@@ -32,8 +32,8 @@ def test_walk_is_that_of_a_loop(answers: list[tuple[float, bool]], demanded: flo
         lower = 0.0 if not step.right else stats.beta.ppf(1 - confidence, step.right, step.texts - step.right + 1)
         assert step.lower == pytest.approx(lower, abs=1e-9)
     for step in found.curve:
-        if (1 - confidence) ** (1 / step.texts) < demanded - 1e-9:
-            continue  # all right would not prove it
+        if step.texts < first_texts(len(answers), demanded=demanded, confidence=confidence):
+            continue
         if step.lower < demanded:
             break
         proven = step
@@ -42,6 +42,25 @@ def test_walk_is_that_of_a_loop(answers: list[tuple[float, bool]], demanded: flo
     assert [step.threshold for step in found.curve] == sorted({step.threshold for step in found.curve}, reverse=True)
     if answers:
         assert found.curve[-1].texts == len(answers)
+
+
+@pytest.mark.parametrize(("demanded", "confidence"), [(0.9, 0.95), (0.95, 0.95), (0.98, 0.9), (0.5, 0.99)])
+def test_walk_starts_where_some_errors_are_borne_or_at_a_quarter(demanded: float, confidence: float) -> None:
+    for texts in (0, 1, 30, 100, 400, 3000, 30_000):
+        start = first_texts(texts, demanded=demanded, confidence=confidence)
+        assert demanded**start <= 1 - confidence + 1e-9  # no error at all would prove the demand
+        errors = math.ceil(start * (1 - demanded) / 2)
+        borne = stats.binom.cdf(errors, start, 1 - demanded) <= 1 - confidence + 1e-9
+        assert borne or start == max(texts // 4, math.ceil(math.log(1 - confidence) / math.log(demanded)))
+        assert start <= max(texts // 4 * 1.1 + 1, math.log(1 - confidence) / math.log(demanded) + 1)
+
+
+def test_one_error_among_the_surest_does_not_end_the_walk() -> None:
+    scores, right = np.linspace(1, 0.5, 2000), np.ones(2000, np.bool_)
+    right[[3, 30]] = False
+    found = saving(scores, right, demanded=0.95, confidence=0.95)
+    assert found.share == 1.0
+    assert found.curve[0].lower < 0.95
 
 
 def test_what_is_proven_holds_as_often_as_is_said() -> None:
