@@ -26,6 +26,7 @@ from models.sentiment import SentimentClassifier, SentimentSettings
 from models.textlabels import POSITIVE, Array, softmax, with_neutral
 
 _LEAST: Final = 1e-300  # logarithms of probabilities are finite from here
+_UNTOUCHED: Final = SentimentSettings(temperature=1.0, neutral_band="off", zero_shot=False)
 
 Abstain = Callable[[Array, Marks], float | None]  # confidences and rightness to the confidence below which people look
 
@@ -58,8 +59,7 @@ def calibrate_folder(folder: Path, reviews: Sequence[Review], *, abstain: Abstai
         FormatError: no review has a label of the model, or several labels are foreign to it.
         WeightsError: the folder is no classifier.
     """
-    untouched = SentimentSettings(temperature=1.0, neutral_band="off", zero_shot=False)
-    labels, shares = answers_of(folder, [review.text for review in reviews], settings=untouched)
+    labels, shares = answers_of(folder, [review.text for review in reviews], settings=_UNTOUCHED)
     known = _with_a_token(shares)
     logits = np.log(np.maximum(np.where(known[:, None], shares, 1.0), _LEAST))
     gold = [review.label for review in reviews]
@@ -96,9 +96,9 @@ def _with_band(
     return band, whole.max(axis=1), whole.argmax(axis=1) == np.array([three.index(label) for label in gold])
 
 
-def error_on(folder: Path, reviews: Sequence[Review]) -> float | None:
-    """Return the expected calibration error of the classifier in `folder`, as it stands, on `reviews`."""
-    labels, shares = answers_of(folder, [review.text for review in reviews])
+def error_on(folder: Path, reviews: Sequence[Review], *, calibrated: bool = True) -> float | None:
+    """Return the expected calibration error on `reviews` of the classifier in `folder`, as it stands or at temperature 1."""
+    labels, shares = answers_of(folder, [review.text for review in reviews], settings=None if calibrated else _UNTOUCHED)
     known = _with_a_token(shares)
     gold = np.array([labels.index(review.label) if review.label in labels else -1 for review in reviews], np.int64)[known]
     return calibration_error(reliability(shares[known].max(axis=1), shares[known].argmax(axis=1) == gold))

@@ -116,6 +116,7 @@ def train_sentiment(
         "accuracy": measure(out, split.test),
         "calibration": {
             **{key: fitted[key] for key in ("temperature", "abstain_below", "ece_before", "ece_after")},
+            "ece_test_before": error_on(out, split.test, calibrated=False),
             "ece_test": error_on(out, split.test),
         },
         "seconds": round(time.monotonic() - started),
@@ -124,10 +125,14 @@ def train_sentiment(
     return measured
 
 
+def _figure(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"
+
+
 def _card(measured: Mapping[str, Any]) -> str:
     """Return the page that lies beside the weights: what they were trained on, how, and what they measured."""
     counts, calibration = measured["texts"], measured["calibration"]
-    error = calibration["ece_test"]
+    before, after = (_figure(calibration[key]) for key in ("ece_test_before", "ece_test"))
     rows = "\n".join(f"| {name} | {row['texts']} | {row['accuracy']:.3f} |" for name, row in measured["accuracy"].items())
     settings = ", ".join(f"{name} {value}" for name, value in measured["settings"].items())
     files = " ".join(f"--data {name}" for name in measured["files"])
@@ -143,7 +148,7 @@ A ModernBERT with mean pooling and its tokenizer, trained from scratch. Licence:
   Left out before: {counts["duplicates_left_out"]} repeated or nearly repeated texts, {counts["contradictions_left_out"]}
   that stand under two labels or hold no word.
 - Calibration: temperature {calibration["temperature"]:.3f}; expected calibration error (15 bins of equal width) on the texts
-  to measure on {"undefined" if error is None else f"{error:.4f}"}.
+  to measure on {before} before, {after} after.
 
 Accuracy on the texts put aside, weights as stored. "Whole sentences" have at least {_MIN_SENTENCE_WORDS} words and are
 not cut out of another text.

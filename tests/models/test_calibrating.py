@@ -54,6 +54,7 @@ def test_temperature_is_that_of_logits_by_hand(tmp_path: Path, labels: dict[int,
     assert np.allclose(shares, special.softmax(logits / document["temperature"], axis=1), atol=1e-4)
     error = error_on(folder, given)
     assert error == pytest.approx(document["ece_after"], abs=0.02)
+    assert error_on(folder, given, calibrated=False) == pytest.approx(document["ece_before"], abs=1e-6)
 
 
 def test_calibrating_twice_is_calibrating_once(tmp_path: Path) -> None:

@@ -103,7 +103,9 @@ def test_calibration_is_fitted_to_texts_that_train_and_measure_nothing(trained: 
     assert document["texts"] == texts["validation"] >= 50
     assert document["nll_after"] <= document["nll_before"]
     assert calibration["ece_test"] < 0.2
-    assert f"temperature {document['temperature']:.3f}" in (trained[0] / "card.md").read_text(encoding="utf-8")
+    card = (trained[0] / "card.md").read_text(encoding="utf-8")
+    assert f"temperature {document['temperature']:.3f}" in card
+    assert f"{calibration['ece_test_before']:.4f} before, {calibration['ece_test']:.4f} after" in card
 
 
 def test_the_same_texts_give_the_same_tokenizer(trained: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
