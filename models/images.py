@@ -1,5 +1,6 @@
 """Encoded images to RGB pixels, upright, whatever their mode; a broken file is an error with a reason."""
 
+import contextlib
 import functools
 import io
 import struct
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from contract.errors import SourceError
+from models.jpegs import Decoded, decode_jpeg, may_be_turned
 
 MAX_PIXELS: Final = 100_000_000
 _ORIENTATION: Final = 0x0112
@@ -27,8 +29,10 @@ _UPRIGHT: Final = MappingProxyType(  # EXIF 2.32, tag Orientation: what turns th
     }
 )
 _SIDEWAYS: Final = frozenset({5, 6, 7, 8})
+# The same turns on rows and columns, after those of _SIDEWAYS have been exchanged: step across, step down.
+_FLIPPED: Final = MappingProxyType({2: (-1, 1), 3: (-1, -1), 4: (1, -1), 5: (1, 1), 6: (-1, 1), 7: (-1, -1), 8: (1, -1)})
 # Of Pillow's formats those that hold pictures and nothing else: EPS would run Ghostscript on what a stranger wrote.
-_FORMATS: Final = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "JPEG2000", "AVIF", "PPM")
+_FORMATS: Final = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "JPEG2000", "AVIF", "PPM", "HEIF")
 _PACKAGES: Final = MappingProxyType(
     {
         b"PK\x03\x04": "an archive (ZIP or npz)",
@@ -44,6 +48,7 @@ _PACKAGES: Final = MappingProxyType(
         b"%PDF-": "a PDF document",
     }
 )
+_HEIC_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})  # ISO/IEC 23008-12
 _DECODERS_FAULTS: Final = (
     OSError,
     ValueError,
@@ -58,6 +63,8 @@ _DECODERS_FAULTS: Final = (
 
 
 def _orientation(image: Image.Image) -> int:
+    if image.format == "TIFF":
+        return 1  # which Pillow turns by itself, and gives the upright size of
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
     except _DECODERS_FAULTS:
@@ -67,6 +74,10 @@ def _orientation(image: Image.Image) -> int:
 @functools.cache
 def _formats() -> tuple[str, ...]:
     Image.init()
+    with contextlib.suppress(ImportError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
     return tuple(name for name in _FORMATS if name in Image.OPEN)  # not every build of Pillow has all of them
 
 
@@ -74,6 +85,8 @@ def _no_image(content: bytes) -> str:
     for beginning, name in _PACKAGES.items():
         if content.startswith(beginning):
             return f"it is {name}, which is not opened; send every image as an encoded file of its own"
+    if content[4:8] == b"ftyp" and content[8:12] in _HEIC_BRANDS:
+        return "it is a HEIC picture, for which pillow-heif is missing here; install goldgate[heif], or send it as JPEG"
     return "it is not an image of a known format"
 
 
@@ -130,6 +143,47 @@ def decode_image(content: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.
     Raises:
         SourceError: it is no image, is damaged or cut off, or has more than `max_pixels`.
     """
+    return _decode(content, max_pixels, None).pixels
+
+
+def decode_within(content: bytes, *, within: tuple[int, int], max_pixels: int = MAX_PIXELS) -> Decoded:
+    """Return an encoded image as `decode_image` does, or a JPEG as a fraction of it that still fills `within`.
+
+    Args:
+        content: the file.
+        within: height and width into which the picture will be letterboxed.
+        max_pixels: limit of the whole picture.
+
+    Raises:
+        SourceError: as `decode_image`.
+    """
+    return _decode(content, max_pixels, within)
+
+
+def _decode(content: bytes, max_pixels: int, within: tuple[int, int] | None) -> Decoded:
+    orientation = 1
+    if may_be_turned(content):
+        with _open(content, max_pixels) as image:
+            orientation = _orientation(image)
+    sideways = orientation in _SIDEWAYS
+    stored = decode_jpeg(content, max_pixels=max_pixels, within=within[::-1] if within and sideways else within)
+    if stored is None:
+        pixels = _decode_by_pillow(content, max_pixels)
+        return Decoded(pixels, *pixels.shape[:2])
+    pixels = _upright(stored.pixels, orientation)
+    return Decoded(pixels, *((stored.width, stored.height) if sideways else (stored.height, stored.width)))
+
+
+def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    if orientation not in _UPRIGHT:
+        return pixels
+    if orientation in _SIDEWAYS:
+        pixels = pixels.transpose(1, 0, 2)
+    across, down = _FLIPPED[orientation]
+    return np.ascontiguousarray(pixels[::down, ::across])
+
+
+def _decode_by_pillow(content: bytes, max_pixels: int) -> NDArray[np.uint8]:
     with _open(content, max_pixels) as image:
         turn = _UPRIGHT.get(_orientation(image))
         try:

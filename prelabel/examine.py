@@ -18,7 +18,7 @@ from prelabel.sniff import HEAD_BYTES, sniff
 from prelabel.sources import PATH_COLUMNS, Found, printable
 from prelabel.texts import Text, language, normal_sha256, read_text_file, read_texts, text_column
 
-_IMAGE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
+_IMAGE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif"})
 _VIDEO_SUFFIXES: Final = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".ts", ".flv", ".wmv", ".mpg", ".mpeg"})
 
 Order = tuple[str, str, int, int]
@@ -125,6 +125,8 @@ def _unsupported(media: str | None) -> RefusedError:
         return RefusedError(Reason.ENCODING, "the text is in UTF-16 or UTF-32; save it as UTF-8")
     if media is not None and (media.startswith("audio/") or media == "application/ogg"):
         return RefusedError(Reason.NO_VIDEO, f"the file holds sound only ({media}); a video needs pictures")
+    if media == "image/heic":
+        return RefusedError(Reason.UNSUPPORTED, "it is image/heic, which needs goldgate[heif]; install that, or convert it")
     if media is None:
         return RefusedError(Reason.UNSUPPORTED, "the content is neither an image, a video nor a text that is known here")
     return RefusedError(Reason.UNSUPPORTED, f"the content is {media}, which is not taken in; convert or unpack it")

@@ -2,12 +2,14 @@
 
 import contextlib
 import errno
+import functools
 import struct
 import threading
 import warnings
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Final
 
@@ -22,6 +24,7 @@ MEDIA: Final = {
     "image/bmp": ("BMP",),
     "image/tiff": ("TIFF",),
     "image/gif": ("GIF",),
+    **({"image/heic": ("HEIF",)} if find_spec("pillow_heif") else {}),
 }
 
 # What Pillow's plugins are known to let through on bad data; an OSError of the system itself is not among them.
@@ -83,6 +86,8 @@ def probe_image(path: Path, media: str, *, max_pixels: int) -> ImageFacts:
         RefusedError: corrupt, truncated, oversized, or more than one picture.
         OSError: the file cannot be read.
     """
+    if media == "image/heic":
+        _know_heic()
     with path.open("rb") as file:
         with _refusals(max_pixels), Image.open(file, formats=MEDIA[media]) as image:
             if image.width * image.height > max_pixels:
@@ -94,6 +99,13 @@ def probe_image(path: Path, media: str, *, max_pixels: int) -> ImageFacts:
         if media == "image/png" and not _holds(file, b"IEND", 8):
             raise RefusedError(Reason.TRUNCATED, "the PNG has no IEND chunk: the end of the file is missing")
     return facts
+
+
+@functools.cache
+def _know_heic() -> None:
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
 
 
 def _check_single(image: Image.Image) -> None:

@@ -28,6 +28,8 @@ OWNERS = {
     "safetensors": {"models"},
     "cv2": {"models"},
     "av": {"models", "prelabel", "goldgate"},
+    "simplejpeg": {"models"},
+    "pillow_heif": {"models", "prelabel"},
     "PIL": {"models", "prelabel", "qa", "goldgate"},
     "ray": {"serving"},
     "fastapi": {"serving"},

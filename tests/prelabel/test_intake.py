@@ -5,6 +5,7 @@ import os
 import shutil
 import wave
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 
 import av
@@ -109,7 +110,7 @@ def test_every_kind_and_every_fault(mixed: Path, lot: LotFolder, demo_terms: Ter
         "good.jpg": "duplicate",
         "huge.png": "oversized",
         "notes.json": "unsupported",
-        "photo.heic": "unsupported",
+        "photo.heic": "corrupt" if find_spec("pillow_heif") else "unsupported",
         "reviews.csv:5": "duplicate",
         "reviews.csv:6": "empty",
         "sound.mp4": "no_video",

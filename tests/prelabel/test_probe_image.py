@@ -147,3 +147,15 @@ def test_damage_between_the_pages_of_a_tiff_is_refused(tmp_path: Path) -> None:
     after = first + 2 + 12 * int.from_bytes(data[first : first + 2], "little")
     data[after : after + 4] = (len(data) - 6).to_bytes(4, "little")  # a second page that begins in the last bytes
     assert refusal(tmp_path, bytes(data), "image/tiff").reason in {Reason.CORRUPT, Reason.TRUNCATED, Reason.UNSUPPORTED}
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_heic_where_its_library_is(tmp_path: Path, orientation: int) -> None:
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded("HEIF", exif=exif)
+    with Image.open(io.BytesIO(content)) as image:
+        wanted = ImageOps.exif_transpose(image).size
+    assert probe(tmp_path, content, "image/heic") == ImageFacts(*wanted)
+    assert refusal(tmp_path, content[:-200], "image/heic").reason in (Reason.TRUNCATED, Reason.CORRUPT)
