@@ -64,7 +64,9 @@ def test_turned_pictures_are_those_of_pillow(orientation: int, space: str) -> No
 def halved(picture: Picture) -> NDArray[np.float64]:
     """Mean of every two by two pixels, which the transform of half the size comes near to."""
     rows, columns = picture.shape[0] // 2, picture.shape[1] // 2
-    return picture[: 2 * rows, : 2 * columns].astype(float).reshape(rows, 2, columns, 2, 3).mean(axis=(1, 3))
+    blocks = picture[: 2 * rows, : 2 * columns].astype(float).reshape(rows, 2, columns, 2, 3)
+    means: NDArray[np.float64] = blocks.mean(axis=(1, 3))
+    return means
 
 
 @settings(max_examples=100, deadline=None)
