@@ -1,6 +1,6 @@
 """Parts and changes of label sets: some items only, items put in the place of older ones, and which items differ."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from contract.labelset import LabelSet, merge
 from contract.tables import SCHEMAS, STATES, State, Task, conform
+from contract.textcodes import codes_of
 
 _NOT_CONTENT = frozenset({"item", "score", "probabilities", "area", "source"})  # who made a label, and how sure
 _STEPS_PER_UNIT = 1e6  # numbers that agree to a millionth of a pixel or second are the same
@@ -22,6 +23,16 @@ def only_items(labels: LabelSet, items: Iterable[str]) -> LabelSet:
         return table.filter(pc.is_in(table["item"], value_set=wanted))
 
     return LabelSet(part(labels.states), {task: part(table) for task, table in labels.tables.items()})
+
+
+def in_order_of(labels: LabelSet, items: Sequence[str]) -> LabelSet:
+    """Return `labels` with their items in the order of `items`, which names each once; labels of an item keep theirs."""
+    names = pa.array(items, pa.string())
+
+    def ordered(table: pa.Table) -> pa.Table:
+        return table.take(pa.array(np.argsort(codes_of(table["item"], names), kind="stable")))
+
+    return LabelSet(ordered(labels.states), {task: ordered(table) for task, table in labels.tables.items()})
 
 
 def without_items(labels: LabelSet, items: Iterable[str]) -> LabelSet:

@@ -9,18 +9,21 @@ from typing import Annotated, Final
 
 import typer
 
-from goldgate import lot_commands
+from goldgate import lot_commands, review_commands
 from goldgate.console import guarded, log_to_stderr
 from goldgate.keys_commands import keys_app
 from goldgate.options import (
     TOKEN_ENV,
     WORK,
+    AgainstOption,
     ContractOption,
     DeviceOption,
     FormatOption,
     JsonOption,
     LotOption,
+    MeasureOption,
     ModelsFileOption,
+    OrderOption,
     ProjectOption,
     TokenEnvOption,
     WorkOption,
@@ -46,6 +49,7 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(lot_commands.dispute_app, name="dispute")
 app.command("rework")(lot_commands.rework)
 app.command("settle")(lot_commands.settle)
+app.command("queue")(review_commands.queue)
 app.command("saving")(lot_commands.saving)
 
 _TASKS: Final = ("boxes", "sentiment", "shots", "keyframes", "events")
@@ -163,6 +167,9 @@ def export(  # noqa: PLR0913 - a command's options are its public face
     from_: Annotated[str, typer.Option("--from", help="drafts[:RUN], submission[:N], gold[:V] or seeds:N.")] = "drafts",
     sample: Annotated[int | None, typer.Option(help="Only this sample's items; its blind ones without labels.")] = None,
     blind: Annotated[bool, typer.Option("--blind", help="Of the sample only the blind items.")] = False,
+    order: OrderOption = "none",
+    measure: MeasureOption = "margin",
+    against: AgainstOption = None,
     seed_errors: Annotated[float | None, typer.Option(help="Make this share of the drafts wrong, to see who looks.")] = None,
     seed_secret: Annotated[
         Path | None, typer.Option(help="File with the secret that decides which; made if left out.")
@@ -171,7 +178,8 @@ def export(  # noqa: PLR0913 - a command's options are its public face
     json_: JsonOption = False,
 ) -> int:
     """Write drafts, a submission or gold for a review tool, or send them to its project."""
-    from goldgate.exchange import export_labels, portion_of
+    from goldgate.exchange import Asked, export_labels, portion_of
+    from goldgate.reviewqueue import order_of
     from goldgate.seeds import plant
     from goldgate.stages import open_stage
 
@@ -179,13 +187,15 @@ def export(  # noqa: PLR0913 - a command's options are its public face
         raise typer.BadParameter("give --out FOLDER, or --to-url ADDRESS and --project NUMBER")
 
     stage, portion = open_stage(contract, lot, work), portion_of(sample, blind=blind)
+    wanted = order_of(order, measure, against)
     source = from_ if seed_errors is None else f"seeds:{plant(stage, from_, seed_errors, seed_secret)}"
+    asked = Asked(source, portion, wanted)
     if out is not None:
-        return export_labels(stage, format_, out, from_=source, portion=portion, as_json=json_)
+        return export_labels(stage, format_, out, asked, as_json=json_)
     from goldgate.labelstudioproject import at_of, send_labels
 
     at = at_of(to_url or "", project, token_env, media, format_name=format_)
-    return send_labels(stage, at, from_=source, portion=portion, as_json=json_)
+    return send_labels(stage, at, asked, as_json=json_)
 
 
 @app.command(name="import")

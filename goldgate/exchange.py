@@ -3,7 +3,7 @@
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, cast
 
@@ -21,6 +21,7 @@ from contract.tables import KIND_OF_TASK, STATES, Kind, State, Task
 from contract.validate import validate_labels
 from goldgate import lotlife
 from goldgate.console import EXIT_DONE, emit_json, emit_text
+from goldgate.reviewqueue import Order, Queue, queue_in_lot
 from goldgate.sampling_lot import read_sample
 from goldgate.seeds import read_planted
 from goldgate.stages import Stage, shown
@@ -69,27 +70,70 @@ def _portion(stage: Stage, labels: LabelSet, portion: Portion) -> LabelSet:
     return LabelSet(pa.concat_tables([part.states, pa.Table.from_pylist(unlabelled, schema=STATES)]), tables)
 
 
-def export_labels(
-    stage: Stage, format_name: str, out: Path, *, from_: str, portion: Portion | None = None, as_json: bool
-) -> int:
+@dataclass(frozen=True)
+class Asked:
+    """What people are to see: which labels, a sample of them or all in the order of a review queue."""
+
+    from_: str
+    portion: Portion | None = None
+    order: Order | None = None
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """Labels on their way out, the lot as formats see it, and the queue that they are in, if any."""
+
+    labels: LabelSet
+    view: LotView
+    queue: Queue | None = None
+
+
+def outgoing(stage: Stage, asked: Asked) -> Outgoing:
+    """Return what `asked` asks for.
+
+    Raises:
+        InputError: it names no labels, or an order of what are no drafts or of a sample.
+    """
+    order = asked.order if asked.order and asked.order.mix.weights else None
+    run = None if order is None else _run_to_order(stage, asked)
+    labels, version = labels_to_show(stage, asked.from_, asked.portion)
+    view = lot_view(stage, model_version=version)
+    if order is None:
+        return Outgoing(labels, view)
+    queue = queue_in_lot(stage, order, run=run)
+    return Outgoing(queue.sorted(labels), replace(view, ranks=queue.ranks, by_sample=queue.by_sample), queue)
+
+
+def _run_to_order(stage: Stage, asked: Asked) -> str | None:
+    word, _, which = asked.from_.partition(":")
+    if word not in ("drafts", "seeds"):
+        raise InputError(
+            f"--order goes with drafts, not with --from {asked.from_}: a queue is of what a model was unsure of"
+        )
+    if asked.portion is not None:
+        raise InputError("--order goes with the whole lot: the order of a sample would tell its items' drafts")
+    return read_planted(stage, int(which)).document.run if word == "seeds" and which.isdigit() else which or None
+
+
+def export_labels(stage: Stage, format_name: str, out: Path, asked: Asked, *, as_json: bool) -> int:
     """Write labels of the lot, or of a sample of it, into `out` and print where."""
     chosen = exchange(format_name)
     if chosen.many and out.is_dir() and any(out.iterdir()):
         raise FormatError(f"{out}: holds files already, and label files among them would count; name an empty folder")
-    labels, version = labels_to_show(stage, from_, portion)
-    labels, left = _carried(labels, chosen)
-    view = lot_view(stage, model_version=version)
-    paths = written_whole(lambda folder: chosen.write(folder, labels, view), out)
+    going = outgoing(stage, asked)
+    labels, left = _carried(going.labels, chosen)
+    paths = written_whole(lambda folder: chosen.write(folder, labels, going.view), out)
     counts = {task.value: table.num_rows for task, table in sorted(labels.tables.items())}
     if as_json:
         document = {
             "format": format_name,
-            "from": from_,
+            "from": asked.from_,
             "items": labels.states.num_rows,
             "labels": counts,
             "left_out": left,
         }
-        emit_json({**document, "files": [str(path) for path in paths]})
+        queue = {} if going.queue is None else {"queue": going.queue.document()}
+        emit_json({**document, **queue, "files": [str(path) for path in paths]})
     else:
         written = ", ".join(f"{count} {name}" for name, count in counts.items())
         places = [shown(path) for path in paths] if len(paths) <= _MOST_PATHS else [f"{len(paths)} files below {shown(out)}"]
@@ -97,6 +141,8 @@ def export_labels(
         if left:
             items = ", ".join(f"{count} {kind}" for kind, count in left.items())
             emit_text(f"left out: {items} items, for which {format_name} has no place")
+        if going.queue is not None:
+            emit_text(going.queue.sentences())
     return EXIT_DONE
 
 

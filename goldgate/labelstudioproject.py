@@ -18,7 +18,7 @@ from contract.formats.labelstudio.tags import LabelInterface, read_label_config
 from contract.formats.labelstudio.tasks import tasks_of
 from contract.tables import Kind
 from goldgate.console import EXIT_DONE, emit_json, emit_text, progress_of_files, say
-from goldgate.exchange import Portion, labels_to_show, lot_view
+from goldgate.exchange import Asked, outgoing
 from goldgate.stages import Stage, shown
 from serving.peers.labelstudio import LabelStudioProject, TaskFacts
 
@@ -91,12 +91,12 @@ class Sent:
     removed: int = 0
 
 
-def send_labels(stage: Stage, at: At, *, from_: str, portion: Portion | None = None, as_json: bool) -> int:
+def send_labels(stage: Stage, at: At, asked: Asked, *, as_json: bool) -> int:
     """Bring labels of the lot into a project of Label Studio as predictions, and print what was sent."""
-    labels, version = labels_to_show(stage, from_, portion)
-    view = lot_view(stage, model_version=version)
-    by_kind = tasks_of(labels, view, media=at.address if at.media is not None else None)
-    lot = Lot(frozenset(view.rows), blind=portion is not None)
+    going = outgoing(stage, asked)
+    view = going.view
+    by_kind = tasks_of(going.labels, view, media=at.address if at.media is not None else None)
+    lot = Lot(frozenset(view.rows), blind=asked.portion is not None)
     with at.open() as project:
         kind = _kind_of(project, by_kind, stage)
         if kind is not Kind.TEXT and at.media is None:
@@ -105,7 +105,7 @@ def send_labels(stage: Stage, at: At, *, from_: str, portion: Portion | None = N
     left = {other.value: len(tasks) for other, tasks in sorted(by_kind.items()) if other is not kind}
     if as_json:
         counts = {"items": sent.items, "tasks_added": sent.tasks, "predictions_added": sent.predictions}
-        document = {"format": "labelstudio", "from": from_, "url": at.url, "project": at.project, "kind": kind.value}
+        document = {"format": "labelstudio", "from": asked.from_, "url": at.url, "project": at.project, "kind": kind.value}
         emit_json({**document, **counts, "duplicates_removed": sent.removed, "left_out": left})
         return EXIT_DONE
     emit_text(f"{sent.items} {kind.value}s: {sent.tasks} tasks and {sent.predictions} predictions are new in {project.name}")

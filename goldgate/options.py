@@ -17,6 +17,13 @@ FormatOption = Annotated[str, typer.Option("--format", help=FORMATS, show_defaul
 ModelsFileOption = Annotated[Path | None, typer.Option("--models-file", help="Instead of configs/models.yaml.")]
 ProjectOption = Annotated[int | None, typer.Option("--project", help="Number of the project at that address.")]
 TokenEnvOption = Annotated[str, typer.Option("--token-env", help="Environment variable with the token for it.")]
+OrderOption = Annotated[
+    str, typer.Option("--order", help="none, uncertainty, disagreement, rare, novelty, or a mix: uncertainty=2,rare=1.")
+]
+MeasureOption = Annotated[str, typer.Option("--measure", help="Of uncertainty: margin, entropy or least_confidence.")]
+AgainstOption = Annotated[
+    str | None, typer.Option("--against", help="Run of the second drafts, of disagreement; the newest other one.")
+]
 
 WORK: Final = Path("work")
 TOKEN_ENV: Final = "LABEL_STUDIO_API_KEY"  # noqa: S105 - the name of a variable, as Label Studio's own package has it

@@ -55,12 +55,18 @@ def read_drafts(lot: LotFolder, run: str | None = None) -> tuple[RunDocument, La
     return document, LabelSet(pa.concat_tables(states) if states else STATES.empty_table(), joined)
 
 
+def runs_of(lot: LotFolder) -> list[str]:
+    """Return the ids of the finished runs of the lot, the newest first."""
+    finished = [run for run in (path.parent for path in lot.drafts.glob("*/run.json")) if _is_finished(run)]
+    newest = {run.name: max(path.stat().st_mtime_ns for path in run.iterdir()) for run in finished}
+    return sorted(newest, key=lambda name: (newest[name], name), reverse=True)
+
+
 def _newest_run(lot: LotFolder) -> Path:
-    runs = [path.parent for path in lot.drafts.glob("*/run.json")]
-    finished = [run for run in runs if _is_finished(run)]
+    finished = runs_of(lot)
     if not finished:
         raise StageError(f"{lot.drafts}: no finished run of drafts; run 'goldgate prelabel' first")
-    return max(finished, key=lambda run: (max(path.stat().st_mtime_ns for path in run.iterdir()), run.name))
+    return lot.drafts / finished[0]
 
 
 def _is_finished(folder: Path) -> bool:

@@ -26,12 +26,16 @@ class LotView:
         guideline: classes, sentiments and events by name.
         texts: item -> content, for text items.
         model_version: what made the labels, where their own `source` does not say.
+        ranks: item -> its place from 1 in the queue of its kind; empty where people are told none.
+        by_sample: items that may be accepted by sample only.
     """
 
     items: pa.Table
     guideline: Guideline
     texts: Mapping[str, str] = field(default_factory=dict)
     model_version: str | None = None
+    ranks: Mapping[str, int] = field(default_factory=dict)
+    by_sample: frozenset[str] = frozenset()
 
     @cached_property
     def rows(self) -> dict[str, dict[str, Any]]:

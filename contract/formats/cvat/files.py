@@ -47,6 +47,7 @@ from contract.tables import Kind, Task
 
 FILE_NAME: Final = "annotations.xml"
 LABELS_FILE: Final = "labels.json"
+ORDER_FILE: Final = "order.txt"  # of a review queue: CVAT sorts a task's images by name unless told to take this order
 VIDEO_FOLDER: Final = "videos"
 _MOST_BYTES: Final = 16 << 30  # of a file inside a ZIP
 _LONGEST_STEM: Final = 50  # of four bytes each in UTF-8, below the 255 that file systems take
@@ -54,6 +55,8 @@ _LONGEST_STEM: Final = 50  # of four bytes each in UTF-8, below the 255 that fil
 
 def write(folder: Path, labels: LabelSet, lot: LotView) -> list[Path]:
     """Write annotations.xml for the images, videos/NAME.xml for each video, each with its labels.json; return the paths.
+
+    Of a lot with ranks order.txt names the images one a line, for a task with the sorting method "predefined".
 
     Raises:
         FormatError: there are texts among the items, an item is not in the lot, or a name is not for XML.
@@ -77,6 +80,9 @@ def write(folder: Path, labels: LabelSet, lot: LotView) -> list[Path]:
         paths += [folder / FILE_NAME, folder / LABELS_FILE]
         write_pieces(paths[0], image_pieces(by_kind[Kind.IMAGE.value], labels.table(Task.BOXES), lot))
         write_bytes(paths[1], labels_json(Kind.IMAGE, lot.guideline))
+        if lot.ranks:
+            paths.append(folder / ORDER_FILE)
+            write_bytes(paths[-1], "".join(f"{row['item']}\n" for row in by_kind[Kind.IMAGE.value]).encode())
     for row in videos:
         path = folder / VIDEO_FOLDER / _file_of(row["item"])
         write_pieces(path, video_pieces(row, rows.get(row["item"], []), lot))

@@ -108,6 +108,9 @@ def _task(state: Mapping[str, Any], labels: Rows, lot: LotView, media: Callable[
     data = {kind.value: content, "item": item, "sha256": facts["sha256"], "state": state["state"]}
     if kind is Kind.VIDEO:
         data["fps"] = facts["fps"]
+    rank = lot.ranks.get(item)
+    if rank is not None:
+        data |= {"queue": rank, "review": "sample" if item in lot.by_sample else "full"}
     if state["state"] not in {State.LABELLED.value, State.EMPTY.value}:
         return {"data": data, "predictions": []}
     rows = [(task, row) for task in TASKS_OF_KIND[kind] for row in labels.get(task, [])]
@@ -115,7 +118,9 @@ def _task(state: Mapping[str, Any], labels: Rows, lot: LotView, media: Callable[
     scores = [row["score"] for _, row in rows if row.get("score") is not None]
     version = next((row["source"] for _, row in rows if row["source"]), lot.model_version or _NO_MODEL)
     # The least certain region speaks for the task, so that sorting by score brings doubtful items first.
-    prediction = {"model_version": version, "score": min(scores, default=None), "result": regions}
+    # A queue speaks louder: its places as shares, ascending too.
+    score = min(scores, default=None) if rank is None else (rank - 1) / len(lot.ranks)
+    prediction = {"model_version": version, "score": score, "result": regions}
     return {"data": data, "predictions": [prediction]}
 
 

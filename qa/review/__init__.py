@@ -1,0 +1,1 @@
+"""Which drafts people see first, and which may be accepted by sample only."""
