@@ -9,6 +9,7 @@ GoldgateError
 │   ├── WeightsError      weights are missing, unsafe, or not those that were pinned
 │   ├── DeviceError       the device that was asked for is not there
 │   ├── StageError        the work folder lacks an earlier stage, or holds another's result
+│   ├── DeliveryError     a package, a key or the audit log is damaged, foreign or expired
 │   └── StorageError      the disk is full or may not be written
 ├── PredictorError        a model failed on every item of a chunk                       exit 1
 ├── StoppedError          a job was told to stop before its end                         exit 1
@@ -52,6 +53,10 @@ class DeviceError(InputError):
 
 class StageError(InputError):
     """The work folder lacks the stage that this command stands on."""
+
+
+class DeliveryError(InputError):
+    """A package, a key or the audit log is damaged, belongs to somebody else, or is out of date."""
 
 
 class StorageError(InputError):

@@ -8,6 +8,7 @@ from contract.files import write_bytes
 from contract.reading import reading
 from contract.receipts import IntakeReceipt
 from contract.terms import load_terms
+from goldgate import auditing
 from goldgate.console import EXIT_BAD_INPUT, EXIT_DONE, emit_json, emit_text, progress_of_files
 from goldgate.stages import Stage, shown, sign
 from prelabel.intake import take_in
@@ -54,6 +55,7 @@ def take_in_lot(stage: Stage, contract: Path, paths: Sequence[str], *, as_json: 
     with progress_of_files(f"intake {stage.lot_name}") as progress:
         receipt = take_in(paths, lot=stage.lot, terms=stage.terms, lot_name=stage.lot_name, progress=progress)
     sign(stage, contract)
+    auditing.intake(stage.lot, receipt)
     if as_json:
         emit_json(receipt.model_dump(mode="json"))
     else:

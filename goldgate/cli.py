@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
-from goldgate import lot_commands, review_commands
+from goldgate import delivery_commands, lot_commands, review_commands
 from goldgate.console import guarded, log_to_stderr
 from goldgate.keys_commands import keys_app
 from goldgate.options import (
@@ -51,6 +51,9 @@ app.command("rework")(lot_commands.rework)
 app.command("settle")(lot_commands.settle)
 app.command("queue")(review_commands.queue)
 app.command("saving")(lot_commands.saving)
+app.add_typer(delivery_commands.keypair_app, name="keypair")
+app.command("checkpoint")(delivery_commands.checkpoint)
+app.command("verify-log")(delivery_commands.verify_log)
 
 _TASKS: Final = ("boxes", "sentiment", "shots", "keyframes", "events")
 

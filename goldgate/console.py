@@ -49,7 +49,7 @@ def log_to_stderr(*, debug: bool) -> None:
     """Send log records to standard error: warnings, and with --debug everything that goldgate itself logs."""
     handler = RichHandler(console=messages, show_time=False, show_path=debug, rich_tracebacks=False)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], format="%(message)s", force=True)
-    for package in ("contract", "models", "serving", "prelabel", "qa", "goldgate"):
+    for package in ("contract", "models", "serving", "prelabel", "qa", "delivery", "goldgate"):
         logging.getLogger(package).setLevel(logging.DEBUG if debug else logging.NOTSET)
 
 

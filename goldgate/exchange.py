@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contract.errors import FormatError, InputError, LabelsError
-from contract.files import storage_errors
+from contract.files import sha256_file, storage_errors
 from contract.formats.lotview import LotView
 from contract.formats.registry import Exchange, exchange
 from contract.labelchanges import only_items, replace_items
@@ -19,7 +19,7 @@ from contract.labelset import LabelSet, merge
 from contract.receipts import RunDocument
 from contract.tables import KIND_OF_TASK, STATES, Kind, State, Task
 from contract.validate import validate_labels
-from goldgate import lotlife
+from goldgate import auditing, lotlife
 from goldgate.console import EXIT_DONE, emit_json, emit_text
 from goldgate.reviewqueue import Order, Queue, queue_in_lot
 from goldgate.sampling_lot import read_sample
@@ -124,6 +124,9 @@ def export_labels(stage: Stage, format_name: str, out: Path, asked: Asked, *, as
     labels, left = _carried(going.labels, chosen)
     paths = written_whole(lambda folder: chosen.write(folder, labels, going.view), out)
     counts = {task.value: table.num_rows for task, table in sorted(labels.tables.items())}
+    # A format with a file an item would be read through once more for its digests.
+    digests = {path.name: sha256_file(path) for path in paths} if len(paths) <= _MOST_PATHS else {}
+    auditing.of_lot(stage.lot, "export", f"{from_} as {format_name}", digests=digests, counts=counts)
     if as_json:
         document = {
             "format": format_name,

@@ -32,16 +32,18 @@ def add(  # noqa: PLR0913 - a command's options are its public face
     json_: JsonOption = False,
 ) -> int:
     """Make a key and print it once: nobody can read it again."""
+    from goldgate import auditing
     from goldgate.console import EXIT_DONE, emit_json, emit_text, say
     from serving.access.keys import add_key
 
     limits = {"rate_per_s": rate, "concurrent": concurrent}
-    key, token = add_key(file, name, [_scope(each) for each in scope], expires=_end(expires), limits=limits)
+    key, token = add_key(file, name, [_scope(each) for each in scope], expires=end_of(expires), limits=limits)
     if json_:
         emit_json({**_shown(key), "key": token})
     else:
         say(f"goldgate: this is the key of {key.name}; it is shown this once")
         emit_text(token)
+    auditing.of_keys(file, "keys.add", key.name, key.id)
     return EXIT_DONE
 
 
@@ -68,10 +70,12 @@ def revoke(
     file: FileOption = KEYS_FILE,
 ) -> int:
     """Take a key out; a running service notices at once."""
+    from goldgate import auditing
     from goldgate.console import EXIT_DONE, emit_text
     from serving.access.keys import revoke_key
 
     key = revoke_key(file, name)
+    auditing.of_keys(file, "keys.revoke", key.name, key.id)
     emit_text(f"{key.name} ({key.id}) is revoked")
     return EXIT_DONE
 
@@ -85,7 +89,7 @@ def _scope(word: str) -> "Scope":
         raise InputError(f"--scope {word!r}: write {', '.join(each.value for each in Scope)}") from error
 
 
-def _end(expires: str | None) -> datetime.datetime | None:
+def end_of(expires: str | None) -> datetime.datetime | None:
     """Return when a key's time is over: after a span, or with the end of a day (UTC).
 
     Raises:

@@ -3,7 +3,7 @@
 import datetime
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -17,9 +17,12 @@ from contract.life.rules import blocked, refusal
 from contract.life.state import Phase, rules_of
 from contract.tables import STATES
 from contract.workfolder import numbers
+from goldgate import auditing
 from goldgate.stages import Stage
 from prelabel.handoff import Sealed, read_sealed, unlabelled_items
 from prelabel.run import read_intake_receipt, read_manifest
+
+_DIGESTS: Final = ("commitment", "seal", "receipt_sha256", "sample_sha256", "verdict_sha256", "statement_sha256")
 
 
 def now() -> datetime.datetime:
@@ -34,7 +37,15 @@ def history_of(stage: Stage) -> History:
 
 def record(stage: Stage, kind: str, who: str, details: Mapping[str, Any]) -> History:
     """Write the next event of the lot."""
-    return append(stage.lot, kind, details, who=who, rules=rules_of(stage.terms), at=now())
+    history = append(stage.lot, kind, details, who=who, rules=rules_of(stage.terms), at=now())
+    event, sha256 = history.events[-1]
+    named = {
+        name.removesuffix("_sha256"): value
+        for name, value in event.model_dump().items()
+        if name in _DIGESTS and value is not None
+    }
+    auditing.of_lot(stage.lot, kind, f"by the {who}, event {event.number}", digests={"event": sha256, **named})
+    return history
 
 
 def refused(stage: Stage, kind: str) -> StageError | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from goldgate import auditing
 from goldgate.console import EXIT_DONE, emit_json, emit_text, progress_of_job
 from goldgate.stages import Stage, shown
 from goldgate.wiring import Where, named_models, wire
@@ -23,7 +24,9 @@ def run_prelabel(stage: Stage, options: Sequence[str], where: Where) -> JobSumma
     with wire(stage.terms, names, where) as wired:
         job = Job(stage.lot, stage.terms, wired.predictors, calls_in_flight=wired.calls_in_flight)
         with progress_of_job(f"prelabel {stage.lot_name}", due) as on_progress:
-            return run_job(job, on_progress)
+            summary = run_job(job, on_progress)
+    auditing.drafts(stage.lot, summary.folder, items=summary.items, rejected=summary.rejected)
+    return summary
 
 
 def emit_summary(summary: JobSummary, *, as_json: bool) -> None:

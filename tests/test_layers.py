@@ -14,7 +14,8 @@ OURS = {
     "serving": {"contract", "models"},
     "prelabel": {"contract"},
     "qa": {"contract"},
-    "goldgate": {"contract", "models", "serving", "prelabel", "qa"},
+    "delivery": {"contract"},
+    "goldgate": {"contract", "models", "serving", "prelabel", "qa", "delivery"},
 }
 
 OWNERS = {
@@ -43,6 +44,8 @@ OWNERS = {
     "scipy": {"qa"},
     "matplotlib": {"qa"},
     "jinja2": {"qa", "serving"},
+    "cryptography": {"delivery"},
+    "pyrage": {"delivery"},
     "typer": {"goldgate"},
     "rich": {"goldgate"},
 }

@@ -16,6 +16,7 @@ from contract.labelset import LabelSet
 from contract.tables import Kind, Task
 from contract.terms import load_terms
 from contract.verdict import Outcome
+from goldgate import auditing
 from goldgate.checking import describe_receipt
 from goldgate.console import EXIT_DONE, emit_text, say
 from goldgate.demo.material import Material, make_material
@@ -85,6 +86,7 @@ def _take_in(contract: Path, home: Path, folders: Sequence[str], name: str) -> S
     stage = open_stage(contract, name, home / "work")
     receipt = take_in(folders, lot=stage.lot, terms=stage.terms, lot_name=name)
     sign(stage, contract)
+    auditing.intake(stage.lot, receipt)
     emit_text(describe_receipt(stage, receipt))
     return stage
 

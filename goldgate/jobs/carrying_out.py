@@ -17,6 +17,7 @@ from contract.predictor import Predictor
 from contract.tables import Kind
 from contract.terms import Terms
 from contract.workfolder import LotFolder
+from goldgate import auditing
 from goldgate.wiring import check_labels
 from prelabel.plan import CHUNK_ITEMS, count_by_kind
 from prelabel.run import Job, JobSummary, Progress, read_intake_receipt, read_manifest, run_job
@@ -71,6 +72,7 @@ def take_in_apart(
         raise SourceError(
             f"intake of lot {lot_name} died under one of its files; take it in by goldgate intake to see which"
         )
+    auditing.intake(lot, read_intake_receipt(lot))
 
 
 def _last_word(
@@ -119,4 +121,6 @@ def label_lot(lot: LotFolder, terms: Terms, means: Means, watch: Watch) -> JobSu
         check_labels(terms, kind, predictor)
         predictors[kind] = predictor
     job = Job(lot, terms, predictors, chunk_items=means.chunk_items, calls_in_flight=means.calls_in_flight)
-    return run_job(job, watch.on_progress, should_stop=watch.should_stop)
+    summary = run_job(job, watch.on_progress, should_stop=watch.should_stop)
+    auditing.drafts(lot, summary.folder, items=summary.items, rejected=summary.rejected)
+    return summary
