@@ -126,7 +126,7 @@ def export_labels(stage: Stage, format_name: str, out: Path, asked: Asked, *, as
     counts = {task.value: table.num_rows for task, table in sorted(labels.tables.items())}
     # A format with a file an item would be read through once more for its digests.
     digests = {path.name: sha256_file(path) for path in paths} if len(paths) <= _MOST_PATHS else {}
-    auditing.of_lot(stage.lot, "export", f"{from_} as {format_name}", digests=digests, counts=counts)
+    auditing.of_lot(stage.lot, "export", f"{asked.from_} as {format_name}", digests=digests, counts=counts)
     if as_json:
         document = {
             "format": format_name,
