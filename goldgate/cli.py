@@ -50,6 +50,7 @@ app.add_typer(lot_commands.dispute_app, name="dispute")
 app.command("rework")(lot_commands.rework)
 app.command("settle")(lot_commands.settle)
 app.command("queue")(review_commands.queue)
+app.command("duplicates")(review_commands.duplicates)
 app.command("saving")(lot_commands.saving)
 app.add_typer(delivery_commands.keypair_app, name="keypair")
 app.command("checkpoint")(delivery_commands.checkpoint)
@@ -170,6 +171,9 @@ def export(  # noqa: PLR0913 - a command's options are its public face
     from_: Annotated[str, typer.Option("--from", help="drafts[:RUN], submission[:N], gold[:V] or seeds:N.")] = "drafts",
     sample: Annotated[int | None, typer.Option(help="Only this sample's items; its blind ones without labels.")] = None,
     blind: Annotated[bool, typer.Option("--blind", help="Of the sample only the blind items.")] = False,
+    skip_duplicates: Annotated[
+        bool, typer.Option("--skip-duplicates", help="Near-duplicates' representatives only.")
+    ] = False,
     order: OrderOption = "none",
     measure: MeasureOption = "margin",
     against: AgainstOption = None,
@@ -192,7 +196,7 @@ def export(  # noqa: PLR0913 - a command's options are its public face
     stage, portion = open_stage(contract, lot, work), portion_of(sample, blind=blind)
     wanted = order_of(order, measure, against)
     source = from_ if seed_errors is None else f"seeds:{plant(stage, from_, seed_errors, seed_secret)}"
-    asked = Asked(source, portion, wanted)
+    asked = Asked(source, portion, wanted, skip_duplicates)
     if out is not None:
         return export_labels(stage, format_, out, asked, as_json=json_)
     from goldgate.labelstudioproject import at_of, send_labels
@@ -216,11 +220,14 @@ def import_(  # noqa: PLR0913 - a command's options are its public face
     replace: Annotated[
         int | None, typer.Option(help="Like --add-to, but items in the file take the place of older.")
     ] = None,
+    copy_duplicates: Annotated[
+        bool, typer.Option("--copy-duplicates", help="Near-duplicates that are not in it get their representative's labels.")
+    ] = False,
     work: WorkOption = WORK,
     json_: JsonOption = False,
 ) -> int:
     """Bring corrected work back as submission or gold."""
-    from goldgate.exchange import base_of, import_labels
+    from goldgate.exchange import Manner, base_of, import_labels
     from goldgate.inbox import paths_or_inbox
     from goldgate.stages import open_stage
 
@@ -233,7 +240,7 @@ def import_(  # noqa: PLR0913 - a command's options are its public face
         from goldgate.labelstudioproject import at_of, fetch_export
 
         files = fetch_export(stage, at_of(from_url, project, token_env, None, format_name=format_))
-    return import_labels(stage, format_, files, role=as_, base=base, as_json=json_)
+    return import_labels(stage, format_, files, Manner(as_, base, copy_duplicates), as_json=json_)
 
 
 @app.command()

@@ -2,10 +2,10 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,13 +14,14 @@ from contract.errors import FormatError, InputError, LabelsError
 from contract.files import sha256_file, storage_errors
 from contract.formats.lotview import LotView
 from contract.formats.registry import Exchange, exchange
-from contract.labelchanges import only_items, replace_items
+from contract.labelchanges import only_items, replace_items, without_items
 from contract.labelset import LabelSet, merge
 from contract.receipts import RunDocument
 from contract.tables import KIND_OF_TASK, STATES, Kind, State, Task
 from contract.validate import validate_labels
 from goldgate import auditing, lotlife
 from goldgate.console import EXIT_DONE, emit_json, emit_text
+from goldgate.lotduplicates import require_duplicates, with_copies
 from goldgate.reviewqueue import Order, Queue, queue_in_lot
 from goldgate.sampling_lot import read_sample
 from goldgate.seeds import read_planted
@@ -77,15 +78,25 @@ class Asked:
     from_: str
     portion: Portion | None = None
     order: Order | None = None
+    skip_duplicates: bool = False
 
 
 @dataclass(frozen=True)
 class Outgoing:
-    """Labels on their way out, the lot as formats see it, and the queue that they are in, if any."""
+    """Labels on their way out, the lot as formats see it, the queue that they are in, and duplicates left out, by kind."""
 
     labels: LabelSet
     view: LotView
     queue: Queue | None = None
+    skipped: Mapping[str, int] | None = None
+
+    def sentences(self) -> list[str]:
+        """Return what there is to say of duplicates and the queue."""
+        lines = []
+        if self.skipped is not None:
+            counts = ", ".join(f"{count} {kind}" for kind, count in self.skipped.items()) or "no"
+            lines.append(f"left out: {counts} items that nearly equal others; they stay in the lot, as drafts")
+        return lines if self.queue is None else [*lines, self.queue.sentences()]
 
 
 def outgoing(stage: Stage, asked: Asked) -> Outgoing:
@@ -94,14 +105,29 @@ def outgoing(stage: Stage, asked: Asked) -> Outgoing:
     Raises:
         InputError: it names no labels, or an order of what are no drafts or of a sample.
     """
+    if asked.skip_duplicates and asked.portion is not None:
+        raise InputError("--skip-duplicates goes with the whole lot: a sample's items are all to be labelled")
     order = asked.order if asked.order and asked.order.mix.weights else None
     run = None if order is None else _run_to_order(stage, asked)
     labels, version = labels_to_show(stage, asked.from_, asked.portion)
     view = lot_view(stage, model_version=version)
+    labels, skipped = _without_duplicates(stage, labels, asked)
     if order is None:
-        return Outgoing(labels, view)
-    queue = queue_in_lot(stage, order, run=run)
-    return Outgoing(queue.sorted(labels), replace(view, ranks=queue.ranks, by_sample=queue.by_sample), queue)
+        return Outgoing(labels, view, skipped=skipped)
+    queue = queue_in_lot(stage, order, run=run).among(labels)
+    view = replace(view, ranks=queue.ranks, by_sample=queue.by_sample)
+    return Outgoing(queue.sorted(labels), view, queue, skipped)
+
+
+def _without_duplicates(stage: Stage, labels: LabelSet, asked: Asked) -> tuple[LabelSet, dict[str, int] | None]:
+    """Return the labels of all but near-duplicates whose representative is among them, and kind -> how many those were."""
+    if not asked.skip_duplicates:
+        return labels, None
+    named = set(labels.states["item"].to_pylist())
+    leaders = require_duplicates(stage).representatives
+    left = {item for item, leader in leaders.items() if item in named and leader in named}
+    counts = Counter(row["kind"] for row in labels.states.to_pylist() if row["item"] in left)
+    return without_items(labels, left), dict(sorted(counts.items()))
 
 
 def _run_to_order(stage: Stage, asked: Asked) -> str | None:
@@ -135,8 +161,9 @@ def export_labels(stage: Stage, format_name: str, out: Path, asked: Asked, *, as
             "labels": counts,
             "left_out": left,
         }
-        queue = {} if going.queue is None else {"queue": going.queue.document()}
-        emit_json({**document, **queue, "files": [str(path) for path in paths]})
+        more: dict[str, Any] = {} if going.queue is None else {"queue": going.queue.document()}
+        more |= {} if going.skipped is None else {"duplicates_left_out": going.skipped}
+        emit_json({**document, **more, "files": [str(path) for path in paths]})
     else:
         written = ", ".join(f"{count} {name}" for name, count in counts.items())
         places = [shown(path) for path in paths] if len(paths) <= _MOST_PATHS else [f"{len(paths)} files below {shown(out)}"]
@@ -144,8 +171,8 @@ def export_labels(stage: Stage, format_name: str, out: Path, asked: Asked, *, as
         if left:
             items = ", ".join(f"{count} {kind}" for kind, count in left.items())
             emit_text(f"left out: {items} items, for which {format_name} has no place")
-        if going.queue is not None:
-            emit_text(going.queue.sentences())
+        for sentence in going.sentences():
+            emit_text(sentence)
     return EXIT_DONE
 
 
@@ -229,28 +256,59 @@ def base_of(add_to: int | None, replace: int | None) -> Base | None:
     return None if number is None else Base(number, replace is not None)
 
 
-def import_labels(
-    stage: Stage, format_name: str, paths: Sequence[Path], *, role: str, base: Base | None, as_json: bool
-) -> int:
+@dataclass(frozen=True)
+class Manner:
+    """As what labels come in, on top of which earlier ones, and whether near-duplicates get a representative's labels."""
+
+    role: str
+    base: Base | None = None
+    copy_duplicates: bool = False
+
+
+def import_labels(stage: Stage, format_name: str, paths: Sequence[Path], manner: Manner, *, as_json: bool) -> int:
     """Bring `paths` into the lot as the next submission or gold and print its number."""
+    role = manner.role
     if role not in ("submission", "gold"):
         raise InputError(f"--as {role!r}: write submission or gold")
-    sealed = bring_in(stage, format_name, paths, role=cast(Role, role), base=base)
+    if manner.copy_duplicates and role == "gold":
+        raise InputError("--copy-duplicates goes with a submission: gold is what somebody has looked at")
+    copied: dict[str, int] = {}
+    sealed = bring_in(
+        stage,
+        format_name,
+        paths,
+        role=cast(Role, role),
+        base=manner.base,
+        copied=copied if manner.copy_duplicates else None,
+    )
     receipt = sealed.receipt
     if as_json:
-        emit_json(receipt.model_dump(mode="json"))
+        more = {"copied_to_duplicates": copied} if manner.copy_duplicates else {}
+        emit_json({**receipt.model_dump(mode="json"), **more})
     else:
         counts = ", ".join(f"{count} {name}" for name, count in receipt.labels.items())
         emit_text(f"{role} {sealed.number}: {receipt.items} items, {counts}; sealed as {receipt.labels_sha256[:12]}")
+        if manner.copy_duplicates:
+            counts = ", ".join(f"{count} {kind}" for kind, count in copied.items()) or "no"
+            emit_text(f"  of them {counts} near-duplicates, which got their representatives' labels")
     return EXIT_DONE
 
 
-def bring_in(stage: Stage, format_name: str, paths: Sequence[Path], *, role: Role, base: Base | None = None) -> Sealed:
+def bring_in(
+    stage: Stage,
+    format_name: str,
+    paths: Sequence[Path],
+    *,
+    role: Role,
+    base: Base | None = None,
+    copied: dict[str, int] | None = None,
+) -> Sealed:
     """Read `paths` in `format_name` and seal them together as the next submission or gold of the lot.
 
     Review tools keep one project for each kind of item, so that one submission may come in several files; `base` takes
     along all labels of an earlier submission or gold, whose own number stays as it is. Each step goes into the lot's life:
-    a submission that fails the automatic checks is returned, which uses no round of rework.
+    a submission that fails the automatic checks is returned, which uses no round of rework. Where `copied` is given,
+    near-duplicates that the file does not speak of get their representatives' labels and are counted there by kind.
 
     Raises:
         LabelsError, FormatError: the labels do not fit; nothing is sealed.
@@ -264,6 +322,9 @@ def bring_in(stage: Stage, format_name: str, paths: Sequence[Path], *, role: Rol
     error = lotlife.refused(stage, "sealed" if role == "submission" else "gold")
     try:
         new = merge([chosen.read(path, view) for path in paths])
+        if copied is not None:
+            new, counts = with_copies(stage, new)
+            copied |= counts
         labels = new if earlier is None else _joined(earlier, new, replace=base is not None and base.replace)
         if error is not None:
             # What is wrong with the labels comes first: it holds whatever the state of the lot.

@@ -1,4 +1,4 @@
-"""`goldgate queue`: what people see first of a lot's drafts, and what they need not see one by one."""
+"""`goldgate queue` and `duplicates`: what people see first of a lot's drafts, and what they need not see one by one."""
 
 import csv
 import io
@@ -78,3 +78,38 @@ def write_table(path: Path, table: "pa.Table") -> None:
     writer.writeheader()
     writer.writerows(rows)
     write_bytes(path, ("\ufeff" + text.getvalue()).encode())
+
+
+def duplicates(  # noqa: PLR0913 - a command's options are its public face
+    contract: ContractOption,
+    lot: LotOption,
+    radius: Annotated[int, typer.Option(min=0, max=15, help="Bits of 64 in which hashes of pictures may differ.")] = 6,
+    colours: Annotated[float, typer.Option(min=0, max=1, help="Mean difference of their colours, of full range.")] = 0.03,
+    text_share: Annotated[float, typer.Option(max=1, help="Of runs of three characters that texts share.")] = 0.9,
+    keyframes: Annotated[bool, typer.Option("--keyframes", help="Compare the newest drafts' keyframes, too.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Write the groups into this .csv or .parquet as well.")] = None,
+    work: WorkOption = WORK,
+    json_: JsonOption = False,
+) -> int:
+    """Find images, texts and keyframes that are nearly the same, and who stands for whom."""
+    from contract.errors import InputError
+    from goldgate.console import EXIT_DONE, emit_json, emit_text
+    from goldgate.lotduplicates import Limits, find_duplicates
+    from goldgate.stages import open_stage, shown
+
+    if text_share <= 0:
+        raise InputError(f"--text-share {text_share:g}: write a share over 0 and at most 1")
+    limits = Limits(radius=radius, colours=colours, text_share=text_share, keyframes=keyframes)
+    found = find_duplicates(open_stage(contract, lot, work), limits)
+    if out is not None:
+        write_table(out, found.table)
+    receipt = found.receipt
+    if json_:
+        emit_json({**receipt.model_dump(mode="json"), "file": None if out is None else str(out)})
+        return EXIT_DONE
+    counts = [f"{count} {kind}s" for kind, count in receipt.duplicates.items()]
+    counts += [f"{receipt.keyframes} keyframes"] if receipt.keyframes else []
+    lines = [f"duplicates {receipt.number}: {receipt.groups} groups with {', '.join(counts) or 'nothing'} to spare"]
+    lines += [] if out is None else [f"the groups: {shown(out)}"]
+    emit_text("\n".join(lines))
+    return EXIT_DONE

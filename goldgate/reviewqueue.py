@@ -1,7 +1,8 @@
 """The review queue of a lot: which drafts people see first, and which may be accepted by sample only."""
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,17 @@ class Queue:
     def by_sample(self) -> frozenset[str]:
         """The items that may be accepted by sample only."""
         return frozenset(self.table.filter(pc.equal(self.table["review"], "sample"))["item"].to_pylist())
+
+    def among(self, labels: LabelSet) -> "Queue":
+        """Return the queue of those items that `labels` hold, their ranks without gaps."""
+        part = self.table.filter(pc.is_in(self.table["item"], value_set=labels.states["item"].combine_chunks()))
+        counts: Counter[str] = Counter()
+        ranks = []
+        for kind in part["kind"].to_pylist():
+            counts[kind] += 1
+            ranks.append(counts[kind])
+        place = QUEUE.get_field_index("rank")
+        return replace(self, table=part.set_column(place, QUEUE.field("rank"), pa.array(ranks, pa.int64())))
 
     def sorted(self, labels: LabelSet) -> LabelSet:
         """Return `labels`, which hold items of the queue, in its order."""

@@ -106,6 +106,11 @@ def small_pixels(content: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.
     return decode_image(content, max_pixels=max_pixels)
 
 
+def colours_of(mark: Fingerprint) -> NDArray[np.float32]:
+    """Return the 8 x 8 colours of a fingerprint, shape (192,), as shares of full range."""
+    return mark.sight[:_COLOURS]
+
+
 def overview(sights: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return of each sight, shape (n, `SIGHT`), what novelty is told by: 4 x 4 colours and the textures, shape (n, 84)."""
     colours = sights[:, :_COLOURS].reshape(-1, SIDE // 2, 2, SIDE // 2, 2, 3).mean(axis=(2, 4))

@@ -39,14 +39,15 @@ def farthest_first(
     distance = _nearest(vectors, vectors[seen])
     order: list[int] = []
     novelty = np.zeros(size)
-    start = _squares(vectors, vectors.mean(axis=0, dtype=np.float64).astype(np.float32)) if size else distance
+    own = np.einsum("ij,ij->i", vectors, vectors)
+    start = _squares(vectors, own, vectors.mean(axis=0, dtype=np.float64).astype(np.float32)) if size else distance
     while len(order) < most and not seen.all():
         scores = np.where(seen, -1.0, distance if np.isfinite(distance).all() else start)
         row = int(scores.argmax())
         order.append(row)
         novelty[row] = scores[row]
         seen[row] = True
-        np.minimum(distance, _squares(vectors, vectors[row]), out=distance)
+        np.minimum(distance, _squares(vectors, own, vectors[row]), out=distance)
     rest = np.flatnonzero(~seen)
     novelty[rest] = distance[rest]
     last = np.flatnonzero(covered) if covered is not None else np.array([], np.int64)
@@ -54,9 +55,9 @@ def farthest_first(
     return np.concatenate([np.array(order, np.int64), rest, last]).astype(np.int64), np.sqrt(novelty)
 
 
-def _squares(vectors: Vectors, centre: Vectors) -> NDArray[np.float64]:
-    difference = vectors - centre
-    return np.asarray(np.einsum("ij,ij->i", difference, difference), np.float64)
+def _squares(vectors: Vectors, own: Vectors, centre: Vectors) -> NDArray[np.float64]:
+    """Return the squared distance of each vector, whose squared length is `own`, to `centre`."""
+    return np.maximum(own - 2 * (vectors @ centre) + centre @ centre, 0).astype(np.float64)
 
 
 def _nearest(vectors: Vectors, centres: Vectors) -> NDArray[np.float64]:

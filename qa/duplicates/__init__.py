@@ -1,0 +1,1 @@
+"""Items that are nearly the same, found before people pay for them twice."""
