@@ -57,7 +57,7 @@ def farthest_first(
 
 def _squares(vectors: Vectors, own: Vectors, centre: Vectors) -> NDArray[np.float64]:
     """Return the squared distance of each vector, whose squared length is `own`, to `centre`."""
-    return np.maximum(own - 2 * (vectors @ centre) + centre @ centre, 0).astype(np.float64)
+    return np.asarray(np.maximum(own - 2 * (vectors @ centre) + centre @ centre, 0), np.float64)
 
 
 def _nearest(vectors: Vectors, centres: Vectors) -> NDArray[np.float64]:
