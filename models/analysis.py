@@ -18,10 +18,11 @@ import numpy as np
 from contract.errors import SourceError
 from contract.files import sha256_json, write_bytes
 from contract.predictor import Source
-from models.features import FeatureLog, Features
+from models.features import Features, FeatureTable
 from models.frames import Frame, VideoReader
 from models.openvideo import OpenVideo, too_long
 from models.ranges import RANGE_FRAMES, InexactError, PacketIndex, Part, Range, cut, decode_range, read_index
+from models.spool import FeatureSpool
 from models.timeline import MAX_SECONDS, Clock, Gap, Timeline
 
 FEATURES_VERSION: Final = 1  # raised whenever the same picture may get other features, so that no stored range is reused
@@ -39,7 +40,7 @@ _LOG: Final = logging.getLogger(__name__)
 class Analysis:
     """Features of every frame with their seconds, and what is missing because the data is damaged."""
 
-    features: Features
+    features: FeatureTable
     timeline: Timeline
     origin_s: float = 0.0  # seconds of the stream at which the first frame is shown
     gaps: tuple[Gap, ...] = ()
@@ -76,7 +77,7 @@ def analyse(
 
     Raises:
         SourceError: it cannot be opened or decoded, is cut off, or is longer than the limit.
-        StorageError: the folder for resuming cannot be written.
+        StorageError: the folder for resuming, or that for temporary files, cannot be written.
     """
     reading = reading or Reading()
     if pool is not None and see is None:
@@ -87,7 +88,7 @@ def analyse(
         else:
             if found is not None:
                 return found
-    log = FeatureLog()
+    log = FeatureSpool()
     with VideoReader(
         source,
         threads=reading.threads,
@@ -118,12 +119,12 @@ def _by_ranges(source: Source, pool: Executor, reading: Reading) -> Analysis | N
         if seconds > reading.max_seconds:
             raise SourceError(too_long(seconds, reading.max_seconds))
         store = _Store(reading.resume_folder, index, reading) if reading.resume_folder is not None else None
-        whole, clock = Features.room_for(len(index.shown)), Clock(video.step)
+        whole, clock = FeatureSpool(), Clock(video.step)
         _join(_parts(_Work(source, index, reading, store), ranges, pool), ranges, whole, clock)
         video.check_tail(clock)
     if store is not None:
         store.clear(ranges)
-    return Analysis(whole, clock.timeline(), clock.first)
+    return Analysis(whole.features(), clock.timeline(), clock.first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,20 +160,20 @@ def _parts(work: _Work, ranges: Sequence[Range], pool: Executor) -> Generator[Pa
             future.cancel()
 
 
-def _join(parts: Generator[Part, None, None], ranges: Sequence[Range], whole: Features, clock: Clock) -> None:
+def _join(parts: Generator[Part, None, None], ranges: Sequence[Range], whole: FeatureSpool, clock: Clock) -> None:
     """Put `parts` together in `whole` and `clock`.
 
     Raises:
         InexactError: pictures that two neighbours decoded differ.
     """
-    numbers, promised = np.zeros(0, np.int64), Features.room_for(0)
+    numbers, promised = np.zeros(0, np.int64), Features.none()
     with contextlib.closing(parts):  # its end cancels what is decoded ahead
         for of, part in zip(ranges, parts, strict=True):
             here = numbers < of.end
             again, before = part.features.rows(numbers[here] - of.start), promised.rows(here)
             if not again.equals(before):
                 raise InexactError(f"frames from {of.start} on are different when decoding begins with them")
-            whole.put(of.start, part.features)
+            whole.append(part.features)
             for shown, length in zip(part.times.tolist(), part.lengths.tolist(), strict=True):
                 clock.tick(shown, length)
             numbers, promised = part.next_numbers, part.next_features

@@ -7,7 +7,7 @@ import numpy as np
 
 from contract.guideline import DetectionEvent, FlashEvent, Guideline, SignalEvent, SilenceEvent
 from models.detections import Samples
-from models.features import Features
+from models.features import FeatureTable
 from models.frames import Timeline
 from models.objectevents import Span, spans_of, traces_of
 from models.refine import Looking, refined
@@ -32,7 +32,7 @@ class Material:
     `cuts` are the frames with which shots begin; no object is followed across them.
     """
 
-    features: Features
+    features: FeatureTable
     timeline: Timeline
     samples: Samples
     sound: Sound | None = None

@@ -1,7 +1,7 @@
-"""What is kept of every frame of a video: a thumbnail and a few figures, less than 2 KB a frame."""
+"""What is measured of every frame of a video: a thumbnail and a few figures, less than 2 KB a frame."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,47 @@ _LUMA_LIFT: Final = -16.0 * _LUMA_GAIN
 _CHROMA_GAIN: Final = 224.0 / 255.0
 _CHROMA_LIFT: Final = 128.0 - 128.0 * _CHROMA_GAIN
 
+Rows = slice | NDArray[np.intp] | NDArray[np.bool_] | list[int]  # by number from 0, or by one flag a row
+
+
+class FeatureTable(Protocol):
+    """Features of the n frames of one video, in memory (`Features`) or in a file (`models.spool.SpooledFeatures`).
+
+    Whoever reads all of a long video does so in blocks of rows: nothing here but a few figures a frame is ever held whole.
+    """
+
+    @property
+    def frames(self) -> int:
+        """How many frames there are."""
+        ...
+
+    @property
+    def sharpness(self) -> NDArray[np.float32]:
+        """Variance of the Laplacian of each frame."""
+        ...
+
+    @property
+    def brightness(self) -> NDArray[np.float32]:
+        """Mean luma of each frame, 0 to 255."""
+        ...
+
+    @property
+    def contrast(self) -> NDArray[np.float32]:
+        """Standard deviation of the luma thumbnail of each frame."""
+        ...
+
+    def rows(self, which: Rows) -> "Features":
+        """Return the rows `which`, in their order, in memory."""
+        ...
+
+    def vectors(self, which: Rows) -> NDArray[np.float32]:
+        """Return luma and weighted chroma of `which` as one row each, as `Features.vectors` has them."""
+        ...
+
+    def steps(self) -> NDArray[np.float32]:
+        """Return the mean absolute difference of each frame's vector from the one before it; the first is 0."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Features:
@@ -39,24 +80,18 @@ class Features:
     sharpness: NDArray[np.float32]
 
     @classmethod
-    def room_for(cls, frames: int) -> "Features":
-        """Return columns of `frames` rows to be written to."""
-        luma, chroma = np.empty((frames, LUMA_SIZE), np.uint8), np.empty((frames, 2 * CHROMA_SIZE), np.uint8)
-        return cls(luma, chroma, np.empty(frames, np.float32))
+    def none(cls) -> "Features":
+        """Return those of no frames."""
+        return cls(np.empty((0, LUMA_SIZE), np.uint8), np.empty((0, 2 * CHROMA_SIZE), np.uint8), np.empty(0, np.float32))
 
     @property
     def frames(self) -> int:
         """How many frames there are."""
         return len(self.sharpness)
 
-    def rows(self, which: NDArray[np.int64] | NDArray[np.bool_]) -> "Features":
-        """Return the rows `which`, by number or by one flag a row, as copies."""
+    def rows(self, which: Rows) -> "Features":
+        """Return the rows `which`: of a slice views, else copies."""
         return Features(self.luma[which], self.chroma[which], self.sharpness[which])
-
-    def put(self, first: int, rows: "Features") -> None:
-        """Write `rows` from row `first` on."""
-        last = first + rows.frames
-        self.luma[first:last], self.chroma[first:last], self.sharpness[first:last] = rows.luma, rows.chroma, rows.sharpness
 
     def equals(self, other: "Features") -> bool:
         """Tell whether all rows agree, byte for byte."""
@@ -75,12 +110,12 @@ class Features:
         parts = [self.luma[at : at + 1024].std(axis=1, dtype=np.float32) for at in range(0, self.frames, 1024)]
         return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
-    def vectors(self, frames: NDArray[np.intp] | slice) -> NDArray[np.float32]:
-        """Return luma and chroma of `frames` as one float32 row each, the space in which pictures are compared.
+    def vectors(self, which: Rows) -> NDArray[np.float32]:
+        """Return luma and chroma of `which` as one float32 row each, the space in which pictures are compared.
 
         Chroma is weighted so that its 288 values count about a third as much as the 1296 of luma.
         """
-        return np.concatenate([self.luma[frames].astype(np.float32), 1.5 * self.chroma[frames].astype(np.float32)], axis=1)
+        return np.concatenate([self.luma[which].astype(np.float32), 1.5 * self.chroma[which].astype(np.float32)], axis=1)
 
     def coarse(self) -> NDArray[np.float32]:
         """Return luma as 9 x 16 block means, float32, n x 144."""
@@ -90,11 +125,16 @@ class Features:
 
     def steps(self) -> NDArray[np.float32]:
         """Return the mean absolute difference of each frame's vector from the one before it; the first is 0."""
-        steps = np.zeros(self.frames, np.float32)
-        for at in range(1, self.frames, 512):
-            block = self.vectors(slice(at - 1, min(at + 512, self.frames)))
-            steps[at : at + 512] = np.abs(np.diff(block, axis=0)).mean(axis=1)
-        return steps
+        return steps_of(self)
+
+
+def steps_of(features: FeatureTable) -> NDArray[np.float32]:
+    """Return what `FeatureTable.steps` does, reading a block of rows at a time."""
+    steps = np.zeros(features.frames, np.float32)
+    for at in range(1, features.frames, 512):
+        block = features.vectors(slice(at - 1, min(at + 512, features.frames)))
+        steps[at : at + 512] = np.abs(np.diff(block, axis=0)).mean(axis=1)
+    return steps
 
 
 class FeatureLog:
@@ -104,6 +144,11 @@ class FeatureLog:
         self._blocks: list[NDArray[np.uint8]] = []
         self._sharpness: list[float] = []
         self._grids: dict[tuple[int, int], Grid] = {}  # room to work in, by shape
+
+    @property
+    def frames(self) -> int:
+        """How many frames it holds."""
+        return len(self._sharpness)
 
     def add(self, frame: Frame) -> None:
         """Measure one frame; its picture is not kept."""
@@ -136,11 +181,11 @@ class FeatureLog:
     def features(self) -> Features:
         """Hand over what has been measured; the log is empty afterwards."""
         sharpness = np.array(self._sharpness, np.float32)
-        whole = Features.room_for(len(sharpness))
-        whole.sharpness[:] = sharpness
-        for at in range(len(sharpness) // BLOCK * BLOCK, -1, -BLOCK):
-            if at < len(sharpness):
-                block = self._blocks.pop()[: len(sharpness) - at]
+        count = len(sharpness)
+        whole = Features(np.empty((count, LUMA_SIZE), np.uint8), np.empty((count, 2 * CHROMA_SIZE), np.uint8), sharpness)
+        for at in range(count // BLOCK * BLOCK, -1, -BLOCK):
+            if at < count:
+                block = self._blocks.pop()[: count - at]
                 whole.luma[at : at + BLOCK], whole.chroma[at : at + BLOCK] = block[:, :LUMA_SIZE], block[:, LUMA_SIZE:]
         self._sharpness = []
         return whole

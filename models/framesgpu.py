@@ -23,6 +23,7 @@ from models.devices import resolve
 from models.features import ANALYSIS, CHROMA, CHROMA_GRID, LUMA, Features
 from models.openvideo import OpenVideo
 from models.sampling import step_for
+from models.spool import FeatureSpool
 from models.timeline import Clock
 
 BATCH_BYTES: Final = 256 << 20  # of decoded pictures at a time
@@ -51,6 +52,7 @@ def analyse_on_gpu(source: Source, device: str, reading: Reading) -> Analysis:
 
     Raises:
         SourceError: it cannot be opened or decoded, is cut off, or is longer than the limit.
+        StorageError: the folder for temporary files cannot be written.
     """
     with OpenVideo(source, max_seconds=reading.max_seconds) as video:
         first = next((picture for packet in video.packets() for picture in packet.decode()), None)
@@ -58,20 +60,16 @@ def analyse_on_gpu(source: Source, device: str, reading: Reading) -> Analysis:
             return analyse(source, None, reading)  # torchcodec turns pictures upright, and features are of them as stored
         codec = video.stream.codec_context
         weights = _BT709 if codec.colorspace == Colorspace.ITU709 else _BT601
-        clock, parts = Clock(video.step), []
+        clock, spool = Clock(video.step), FeatureSpool()
         full_range = (codec.pix_fmt or "").startswith("yuvj") or codec.color_range == ColorRange.JPEG
         for rgb, times, lengths in _batches(source, device, video):
-            parts.append(measured(rgb, weights=weights, full_range=full_range))
+            spool.append(measured(rgb, weights=weights, full_range=full_range))
             for shown, length in zip(times, lengths, strict=True):
                 clock.tick(shown, length)
-        if not parts:
+        if not clock.frames:
             raise SourceError("the video stream holds no frames")
         video.check_tail(clock)
-    whole, at = Features.room_for(clock.frames), 0
-    for part in parts:
-        whole.put(at, part)
-        at += part.frames
-    return Analysis(whole, clock.timeline(), clock.first)
+    return Analysis(spool.features(), clock.timeline(), clock.first)
 
 
 def _batches(source: Source, device: str, video: OpenVideo) -> Iterator[tuple[torch.Tensor, list[float], list[float]]]:

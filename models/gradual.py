@@ -5,14 +5,14 @@ Weymouth, 1994); during a wipe every pixel is one or the other; in a fade the co
 1999). Movement within a shot does none of these, which is what tells them apart.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.features import Features
+from models.features import Features, FeatureTable
 
 SPANS: Final = (4, 6, 8, 11, 15, 20, 27, 36, 48, 64)  # lengths tried for a gradual change, in frames at 25 a second
 BLANK: Final = 0.22  # a frame is blank when its contrast is below this share of that around it
@@ -54,7 +54,7 @@ def likeness(first: Vectors, second: Vectors) -> NDArray[np.float32]:
     return result
 
 
-def find_fades(features: Features, cuts: Sequence[int], rate: float) -> list[Transition]:
+def find_fades(features: FeatureTable, cuts: Sequence[int], rate: float) -> list[Transition]:
     """Return fades through black or white; on one side the change may be a cut.
 
     Args:
@@ -111,10 +111,10 @@ def _rise(contrast: NDArray[np.float32]) -> int:
     return min(plateau, at)
 
 
-def _is_flash(features: Features, fade: Transition, rate: float) -> bool:
+def _is_flash(features: FeatureTable, fade: Transition, rate: float) -> bool:
     if fade.end - fade.start > max(2.0, FLASH_S * rate) or fade.start == 0 or fade.end >= features.frames:
         return False
-    before, after = features.luma[[fade.start - 1]].astype(np.float32), features.luma[[fade.end]].astype(np.float32)
+    before, after = (features.rows([frame]).luma.astype(np.float32) for frame in (fade.start - 1, fade.end))
     return float(likeness(before, after)[0]) > 0.9
 
 
@@ -130,65 +130,87 @@ def _merged(transitions: list[Transition]) -> list[Transition]:
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    score: float
     first: int
     last: int
 
 
-def find_dissolves(features: Features, walls: Sequence[tuple[int, int]], rate: float) -> list[Transition]:
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    """Columns over windows that look like a change in their middle."""
+
+    scores: NDArray[np.float32]
+    firsts: NDArray[np.int32]
+    spans: NDArray[np.int16]
+
+    def best_first(self) -> Iterator[_Window]:
+        for at in np.lexsort((self.spans, self.firsts, -self.scores)):
+            yield _Window(int(self.firsts[at]), int(self.firsts[at]) + int(self.spans[at]))
+
+
+def find_dissolves(features: FeatureTable, walls: Sequence[tuple[int, int]], rate: float) -> list[Transition]:
     """Return dissolves and wipes that lie between `walls`, spans (start, end) of changes already found."""
-    segments = np.zeros(features.frames + 1, np.int32)
-    for number, (start, end) in enumerate(walls, start=1):
-        segments[start:] = -number  # inside a change
-        segments[end:] = number
-    segments = segments[:-1]
+    segments = _segments(features.frames, walls)
+    edges = np.flatnonzero(np.diff(segments)) + 1
     taken = np.zeros(features.frames, np.bool_)
     tried = np.zeros(features.frames, np.int32)
     chosen: list[Transition] = []
-    for window in _windows(features, segments, rate):
+    for window in _candidates(features, segments, rate).best_first():
         middle = (window.first + window.last) // 2
         if taken[window.first : window.last + 1].any() or tried[middle] >= TRIES:
             continue
         tried[middle - 1 : middle + 2] += 1
-        inside = np.flatnonzero(segments == segments[window.first])
-        fitted = _fit(features, window, int(inside[0]), int(inside[-1]))
+        place = int(np.searchsorted(edges, window.first, side="right"))
+        low, high = edges[place - 1] if place else 0, edges[place] if place < len(edges) else features.frames
+        fitted = _fit(features, window, int(low), int(high) - 1)
         if fitted is not None and not taken[fitted.start : fitted.end].any():
             taken[min(window.first, fitted.start) : max(window.last, fitted.end) + 1] = True
             chosen.append(fitted)
     return sorted(chosen, key=lambda transition: transition.start)
 
 
-def _windows(features: Features, segments: NDArray[np.int32], rate: float) -> list[_Window]:
-    """Return the windows that look like a change in their middle, the best first."""
-    candidates: list[_Window] = []
-    coarse = features.coarse()
-    for span in sorted({max(3, round(span * rate / 25)) for span in SPANS}):
-        for at in range(0, features.frames - span, 512):
+def _segments(frames: int, walls: Sequence[tuple[int, int]]) -> NDArray[np.int32]:
+    """Return for each frame how many walls are behind it, negative inside one."""
+    starts, ends = (np.array([-1, *(wall[side] for wall in walls)], np.intp) for side in (0, 1))
+    places = np.arange(frames)
+    latest = np.searchsorted(starts, places, side="right") - 1
+    return np.where(places >= ends[latest], latest, -latest).astype(np.int32)
+
+
+def _candidates(features: FeatureTable, segments: NDArray[np.int32], rate: float) -> _Candidates:
+    """Return the windows that look like a change in their middle, looked for in one block after the other."""
+    spans = sorted({max(3, round(span * rate / 25)) for span in SPANS})
+    found = [_Candidates(np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(0, np.int16))]
+    for at in range(0, features.frames, 512):
+        block = features.rows(slice(at, at + 512 + spans[-1]))
+        coarse = block.coarse()
+        for span in spans:
             starts = np.arange(at, min(at + 512, features.frames - span))
-            starts = starts[(segments[starts] == segments[starts + span]) & (segments[starts] >= 0)]
+            starts = starts[(segments[starts] == segments[starts + span]) & (segments[starts] >= 0)] - at
             before, after = coarse[starts], coarse[starts + span]  # a quick look first; the real test follows
             moved = np.abs(after - before).mean(axis=1) >= COARSE_SHARE * MIN_CHANGE
             starts = starts[moved & (likeness(before, after) < MAX_LIKENESS + COARSE_SLACK)]
             if len(starts):
-                candidates += _scored(features, starts, span)
-    candidates.sort(key=lambda window: (-window.score, window.first, window.last))
-    return candidates
+                scores, starts = _scored(block, starts, span)
+                spread = np.full(len(starts), span, np.int16)
+                found.append(_Candidates(scores, (starts + at).astype(np.int32), spread))
+    scores, firsts, lengths = zip(*((part.scores, part.firsts, part.spans) for part in found), strict=True)
+    return _Candidates(np.concatenate(scores), np.concatenate(firsts), np.concatenate(lengths))
 
 
-def _scored(features: Features, starts: NDArray[np.intp], span: int) -> list[_Window]:
-    before, after = features.luma[starts].astype(np.float32), features.luma[starts + span].astype(np.float32)
+def _scored(block: Features, starts: NDArray[np.intp], span: int) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+    """Return the scores and starts of those windows over `block` that may be a change."""
+    before, after = block.luma[starts].astype(np.float32), block.luma[starts + span].astype(np.float32)
     starts = starts[_is_another(before, after)]
     if not len(starts):
-        return []
-    one, two = features.vectors(starts), features.vectors(starts + span)
-    middle = _explained(one, two, features.vectors(starts + span // 2))
+        return np.zeros(0, np.float32), starts
+    one, two = block.vectors(starts), block.vectors(starts + span)
+    middle = _explained(one, two, block.vectors(starts + span // 2))
     residual = np.where(middle.wipe < MAX_WIPE_RESIDUAL, 0.0, middle.dissolve)
     good = (np.abs(middle.share - 0.5) < 0.16) & (residual < MAX_RESIDUAL)
     scores = np.abs(two - one).mean(axis=1) * (1.0 - 1.6 * residual)
     good &= scores >= MIN_SCORE
     scores *= 1.0 - LENGTH_COST * span / SPANS[-1]
-    picked = zip(scores[good].tolist(), starts[good].tolist(), strict=True)
-    return [_Window(score, first, first + span) for score, first in picked]
+    return scores[good], starts[good]
 
 
 def _is_another(before: Vectors, after: Vectors) -> NDArray[np.bool_]:
@@ -224,12 +246,12 @@ def _explained(one: Vectors, two: Vectors, middle: Vectors) -> _Explained:
     return _Explained(share, dissolve, wipe)
 
 
-def _fit(features: Features, window: _Window, low: int, high: int) -> Transition | None:
+def _fit(features: FeatureTable, window: _Window, low: int, high: int) -> Transition | None:
     """Place the change exactly: the ramp (flat, straight rise, flat) that lies nearest to the course of the change."""
     margin = max(3, (window.last - window.first) // 2)
     first, last = max(low, window.first - margin), min(high, window.last + margin)
     frames = np.arange(first, last + 1)
-    one, two = features.vectors(np.array([window.first])), features.vectors(np.array([window.last]))
+    one, two = features.vectors([window.first]), features.vectors([window.last])
     explained = _explained(one, two, features.vectors(frames))
     start, end, error = _ramp(explained.share.astype(np.float64))
     spread = float(np.var(explained.share)) * len(frames)
@@ -257,16 +279,16 @@ def _ramp(values: NDArray[np.float64]) -> tuple[int, int, float]:
     return best
 
 
-def _judged(features: Features, start: int, end: int) -> Transition | None:
+def _judged(features: FeatureTable, start: int, end: int) -> Transition | None:
     """Test the placed change between its own two ends; `start` is the last frame before it."""
     inner = start + np.unique(np.rint(np.array([0.25, 0.5, 0.75]) * (end - start)).astype(np.intp))
     inner = inner[(inner > start) & (inner < end)]
-    one, two = features.vectors(np.array([start])), features.vectors(np.array([end]))
+    one, two = features.vectors([start]), features.vectors([end])
     explained = _explained(one, two, features.vectors(inner))
     change = float(np.abs(two - one).mean())
     is_wipe = bool((explained.wipe < MAX_WIPE_RESIDUAL).all())
     residual = 0.0 if is_wipe else float(explained.dissolve.mean())
-    another = _is_another(features.luma[[start]].astype(np.float32), features.luma[[end]].astype(np.float32))[0]
+    another = _is_another(*(features.rows([frame]).luma.astype(np.float32) for frame in (start, end)))[0]
     if not another or change * (1.0 - 1.6 * residual) < MIN_SCORE:
         return None
     return Transition("wipe" if is_wipe else "dissolve", start + 1, end)

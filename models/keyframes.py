@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.terms import KeyframeRule
-from models.features import CHROMA, CHROMA_SIZE, LUMA, Features
+from models.features import CHROMA_SIZE, FeatureTable
 from models.frames import Timeline
 from models.shots import Shot
 
@@ -32,6 +32,7 @@ FULL_CONTRAST: Final = 20.0
 OFF_CENTRE: Final = 0.5  # what a frame at the edge of its interval loses, so that two neighbours do not meet there
 MIN_SIGHT_S: Final = 0.5  # what is in sight for less is movement
 BLOCK: Final = 1024  # frames that are measured at a time
+HELD: Final = 8  # blocks of a shot whose histograms are held
 
 Frames = NDArray[np.intp]
 Values = NDArray[np.float64]
@@ -45,14 +46,14 @@ class Keyframe:
     score: float
 
 
-def black_frames(features: Features) -> NDArray[np.bool_]:
+def black_frames(features: FeatureTable) -> NDArray[np.bool_]:
     """Tell which frames are black: dark on the whole and nearly without contrast."""
     black: NDArray[np.bool_] = (features.brightness < BLACK_BRIGHTNESS) & (features.contrast < BLACK_CONTRAST)
     return black
 
 
 def pick_keyframes(
-    features: Features, shots: Sequence[Shot], timeline: Timeline, rule: KeyframeRule | None = None
+    features: FeatureTable, shots: Sequence[Shot], timeline: Timeline, rule: KeyframeRule | None = None
 ) -> list[Keyframe]:
     """Return the keyframes of `shots` in ascending order, the earliest among equals.
 
@@ -127,7 +128,7 @@ def _best(frames: Frames, scores: Values, weights: Values | None = None) -> Keyf
 
 
 def _one_an_interval(
-    features: Features, frames: Frames, timeline: Timeline, of: tuple[Shot, KeyframeRule]
+    features: FeatureTable, frames: Frames, timeline: Timeline, of: tuple[Shot, KeyframeRule]
 ) -> list[Keyframe]:
     """Pick one of each of the equal parts, none longer than the rule's seconds, into which the shot falls."""
     shot, rule = of
@@ -147,36 +148,48 @@ def _one_an_interval(
     return picked
 
 
-def _one_a_sight(features: Features, frames: Frames, timeline: Timeline, rule: KeyframeRule) -> list[Keyframe]:
+def _one_a_sight(features: FeatureTable, frames: Frames, timeline: Timeline, rule: KeyframeRule) -> list[Keyframe]:
     """Pick one of each stretch that shows something new, those in sight longest first, none like one picked before."""
     assert rule.novelty is not None  # noqa: S101  the terms demand it with this rule
-    sights = _sights(features, frames)
-    bounds = _stretches(sights, timeline.edges[frames], rule.novelty)
+    bounds = _stretches(_Sights(features, frames), timeline.edges[frames], rule.novelty)
     ends = [*bounds[1:], len(frames)]
     starts, stops = timeline.edges[frames[bounds]], timeline.edges[frames[np.array(ends) - 1] + 1]
     seconds = (stops - starts).tolist()
-    picked: dict[int, Keyframe] = {}
+    picked: list[Keyframe] = []
+    seen: list[NDArray[np.float32]] = []
     for stretch in sorted(range(len(bounds)), key=lambda number: (-seconds[number], number)):
         if len(picked) == (rule.most or len(bounds)):
             break
         part = frames[bounds[stretch] : ends[stretch]]
         best = _best(part, _scores(features, part))
-        place = int(np.searchsorted(frames, best.frame))
-        if all(_difference(sights[[place]], sights[other])[0] >= rule.novelty for other in picked):
-            picked[place] = best
-    return [picked[place] for place in sorted(picked)]
+        sight = _sights(features, np.array([best.frame]))
+        if all(_difference(sight, other)[0] >= rule.novelty for other in seen):
+            picked.append(best)
+            seen.append(sight[0])
+    return sorted(picked, key=lambda key: key.frame)
 
 
-def _sights(features: Features, frames: Frames) -> NDArray[np.float32]:
+def _sights(features: FeatureTable, frames: Frames) -> NDArray[np.float32]:
     """Return luma and chroma of 16 x 9 blocks, n x 432, so scaled that a sum of differences is a share of full range."""
-    rows = []
-    for at in range(0, len(frames), BLOCK):
-        block = frames[at : at + BLOCK]
-        shape = (len(block), CHROMA[1], LUMA[1] // CHROMA[1], CHROMA[0], LUMA[0] // CHROMA[0])
-        luma = features.luma[block].reshape(shape).mean(axis=(2, 4), dtype=np.float32).reshape(len(block), -1)
-        chroma = features.chroma[block].astype(np.float32)
-        rows.append(np.concatenate([luma / (255 * CHROMA_SIZE), chroma / (510 * CHROMA_SIZE)], axis=1))
-    return np.concatenate(rows)
+    rows = features.rows(frames)
+    luma, chroma = rows.coarse() / (255 * CHROMA_SIZE), rows.chroma.astype(np.float32) / (510 * CHROMA_SIZE)
+    return np.concatenate([luma, chroma], axis=1)
+
+
+class _Sights:
+    """What is to be seen on the frames of a shot, of which one block is held at a time."""
+
+    def __init__(self, features: FeatureTable, frames: Frames) -> None:
+        self._features, self._frames = features, frames
+        self._begin = -BLOCK
+        self._held = np.zeros((0, 0), np.float32)
+
+    def from_place(self, place: int) -> NDArray[np.float32]:
+        """Return the sights of frame number `place` of the shot and of some that follow."""
+        begin = place // BLOCK * BLOCK
+        if begin != self._begin:
+            self._held, self._begin = _sights(self._features, self._frames[begin : begin + BLOCK]), begin
+        return self._held[place - begin :]
 
 
 def _difference(sights: NDArray[np.float32], other: NDArray[np.float32]) -> Values:
@@ -185,27 +198,30 @@ def _difference(sights: NDArray[np.float32], other: NDArray[np.float32]) -> Valu
     return sums
 
 
-def _stretches(sights: NDArray[np.float32], times: Values, novelty: float) -> list[int]:
+def _stretches(sights: _Sights, times: Values, novelty: float) -> list[int]:
     """Return where each stretch starts: where a picture differs by `novelty` from the first of the stretch before.
 
     No stretch is shorter than MIN_SIGHT_S; a last one that would be belongs to the one before.
     """
-    bounds, at = [0], 1
-    while at < len(times):
-        begin = bounds[-1]
-        at = max(at, int(np.searchsorted(times, times[begin] + MIN_SIGHT_S)))
-        new = np.flatnonzero(_difference(sights[at : at + BLOCK], sights[begin]) >= novelty)
+    bounds, at, first = [0], 1, sights.from_place(0)[0].copy()
+    while True:
+        at = max(at, int(np.searchsorted(times, times[bounds[-1]] + MIN_SIGHT_S)))
+        if at >= len(times):
+            return bounds
+        following = sights.from_place(at)
+        new = np.flatnonzero(_difference(following, first) >= novelty)
         if not len(new):
-            at += BLOCK
+            at += len(following)
             continue
-        at += int(new[0])
+        place = int(new[0])
+        at += place
         if times[-1] - times[at] >= MIN_SIGHT_S:
             bounds.append(at)
+            first = following[place].copy()
         at += 1
-    return bounds
 
 
-def _scores(features: Features, frames: Frames) -> Values:
+def _scores(features: FeatureTable, frames: Frames) -> Values:
     return _sharpness(features.sharpness[frames]) * _exposure(features, frames) * _typical(features, frames)
 
 
@@ -214,11 +230,11 @@ def _sharpness(values: NDArray[np.float32]) -> Values:
     return np.clip(values / full, 0.0, 1.0).astype(np.float64) if full > 0 else np.ones(len(values))
 
 
-def _exposure(features: Features, frames: Frames) -> Values:
+def _exposure(features: FeatureTable, frames: Frames) -> Values:
     """Return 1 for a picture neither dark nor bright as a whole, with contrast and detail nearly everywhere; else less."""
     parts = []
     for at in range(0, len(frames), BLOCK):
-        luma = features.luma[frames[at : at + BLOCK]]
+        luma = features.rows(frames[at : at + BLOCK]).luma
         mean = luma.mean(axis=1, dtype=np.float64)
         level = np.minimum(mean, 255.0 - mean) / DIM
         clipped = ((luma <= CLIPPED[0]) | (luma >= CLIPPED[1])).mean(axis=1)
@@ -228,17 +244,23 @@ def _exposure(features: Features, frames: Frames) -> Values:
     return np.concatenate(parts)
 
 
-def _typical(features: Features, frames: Frames) -> Values:
+def _typical(features: FeatureTable, frames: Frames) -> Values:
     """Return 1 minus half the L1 distance of each frame's histograms from their mean over `frames`, in [0, 1]."""
-    histograms = np.concatenate([_histograms(features, frames[at : at + BLOCK]) for at in range(0, len(frames), BLOCK)])
-    likeness: Values = np.clip(1.0 - 0.5 * np.abs(histograms - histograms.mean(axis=0)).sum(axis=1), 0.0, 1.0)
+    parts = [frames[at : at + BLOCK] for at in range(0, len(frames), BLOCK)]
+    held = [_histograms(features, part) for part in parts] if len(parts) <= HELD else None  # else they are made twice
+    total = np.zeros(3 * BINS)
+    for histograms in held or (_histograms(features, part) for part in parts):
+        total = np.concatenate([total[None], histograms]).sum(axis=0)  # row by row: the same for any number of blocks
+    mean = total / len(frames)
+    apart = [np.abs(histograms - mean).sum(axis=1) for histograms in held or (_histograms(features, part) for part in parts)]
+    likeness: Values = np.clip(1.0 - 0.5 * np.concatenate(apart), 0.0, 1.0)
     return likeness
 
 
-def _histograms(features: Features, frames: Frames) -> Values:
+def _histograms(features: FeatureTable, frames: Frames) -> Values:
     """Return histograms of luma, Cb and Cr, n x 3 BINS, each a third of a sum of 1."""
-    chroma = features.chroma[frames]
-    parts = (features.luma[frames], chroma[:, :CHROMA_SIZE], chroma[:, CHROMA_SIZE:])
+    found = features.rows(frames)
+    parts = (found.luma, found.chroma[:, :CHROMA_SIZE], found.chroma[:, CHROMA_SIZE:])
     rows = np.arange(len(frames))[:, None] * BINS
     columns = []
     for part in parts:

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from contract.errors import WeightsError
 from contract.files import sha256_file
 from models.devices import resolve
-from models.features import Features
+from models.features import FeatureTable
 from models.gradual import Transition
 from models.shot_decoding import decode
 from models.shotnet import CORE, DECIMALS, MARGIN, OUTPUTS, WINDOW, ShotNet, probabilities
@@ -32,7 +32,7 @@ Way = Literal["learned", "rules", "transnet"]
 class ShotFinder(Protocol):
     """Finds changes of shot."""
 
-    def transitions(self, features: Features, *, rate: float) -> Sequence[Transition]:
+    def transitions(self, features: FeatureTable, *, rate: float) -> Sequence[Transition]:
         """Return every change of shot in ascending order, none overlapping.
 
         Args:
@@ -45,7 +45,7 @@ class ShotFinder(Protocol):
 class Rules:
     """The rules of `models.shots` and `models.gradual`: no weights, and seconds as measure."""
 
-    def transitions(self, features: Features, *, rate: float) -> Sequence[Transition]:
+    def transitions(self, features: FeatureTable, *, rate: float) -> Sequence[Transition]:
         """Return what `models.shots.find_transitions` does."""
         return find_transitions(features, rate=rate)
 
@@ -64,11 +64,11 @@ class LearnedShots:
         self._network = network.eval().to(device)
         self._device = device
 
-    def transitions(self, features: Features, *, rate: float) -> Sequence[Transition]:
+    def transitions(self, features: FeatureTable, *, rate: float) -> Sequence[Transition]:
         """Return what the network proposes and `models.shots.is_change` confirms."""
         return [change for change in decode(self.scores(features)) if is_change(features, change, rate=rate)]
 
-    def scores(self, features: Features) -> NDArray[np.float32]:
+    def scores(self, features: FeatureTable) -> NDArray[np.float32]:
         """Return n x 7 probabilities of the frames, rounded, as of `models.shotnet.probabilities`."""
         scores = np.zeros((features.frames, OUTPUTS), np.float32)
         for start, luma, chroma in _windows(features):
@@ -80,14 +80,15 @@ class LearnedShots:
         return scores
 
 
-def _windows(features: Features) -> Iterator[tuple[int, NDArray[np.uint8], NDArray[np.uint8]]]:
+def _windows(features: FeatureTable) -> Iterator[tuple[int, NDArray[np.uint8], NDArray[np.uint8]]]:
     """Yield each window's first labelled frame, luma and chroma; at its ends the video goes backwards.
 
     A first or last frame that stood still before the video moved would look like the end of a change.
     """
     for start in range(0, features.frames, CORE):
         frames = bounced(np.arange(start - MARGIN, start - MARGIN + WINDOW), features.frames)
-        yield start, features.luma[frames], features.chroma[frames]
+        rows = features.rows(frames)
+        yield start, rows.luma, rows.chroma
 
 
 def bounced(frames: NDArray[np.intp], count: int) -> NDArray[np.intp]:

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.features import Features
+from models.features import BLOCK, FeatureTable
 from models.gradual import AREA_LEVELS, MIN_AREA, Transition, find_dissolves, find_fades, likeness
 
 MIN_STEP: Final = 6.0  # mean absolute difference (0 to 255) from one frame to the next below which nothing is a cut
@@ -27,7 +27,7 @@ class Shot:
     transition: str
 
 
-def find_transitions(features: Features, *, rate: float) -> list[Transition]:
+def find_transitions(features: FeatureTable, *, rate: float) -> list[Transition]:
     """Return every change of shot in ascending order, none overlapping.
 
     Args:
@@ -45,7 +45,7 @@ def find_transitions(features: Features, *, rate: float) -> list[Transition]:
     return sorted(known + dissolves, key=lambda transition: transition.start)
 
 
-def find_cuts(features: Features, *, rate: float) -> list[int]:
+def find_cuts(features: FeatureTable, *, rate: float) -> list[int]:
     """Return the first frame after each hard cut."""
     steps = features.steps()
     candidates = np.flatnonzero(steps >= np.maximum(MIN_STEP, OUTSTANDING * _second_around(steps)))
@@ -55,14 +55,15 @@ def find_cuts(features: Features, *, rate: float) -> list[int]:
 
 def _second_around(steps: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the second largest step around each frame, itself left out: one other cut nearby does not count."""
-    padded = np.pad(steps, AROUND)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * AROUND + 1)
-    others = np.delete(windows, AROUND, axis=1)
-    second: NDArray[np.float32] = np.partition(others, -2, axis=1)[:, -2]
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(steps, AROUND), 2 * AROUND + 1)
+    second = np.empty(len(steps), np.float32)
+    for at in range(0, len(steps), BLOCK):
+        others = np.delete(windows[at : at + BLOCK], AROUND, axis=1)
+        second[at : at + BLOCK] = np.partition(others, -2, axis=1)[:, -2]
     return second
 
 
-def is_change(features: Features, change: Transition, *, rate: float) -> bool:
+def is_change(features: FeatureTable, change: Transition, *, rate: float) -> bool:
     """Tell whether the pictures on both sides of a supposed change are of two shots.
 
     They differ over a good part of the picture and are not alike; and at a cut, neither comes back on the other side soon
@@ -75,16 +76,16 @@ def is_change(features: Features, change: Transition, *, rate: float) -> bool:
     """
     if change.kind == "cut":
         return _is_cut(features, change.start, max(2, round(RETURN_S * rate)))
-    before, after = features.luma[[change.start - 1]].astype(np.float32), features.luma[[change.end]].astype(np.float32)
+    before, after = (features.rows([frame]).luma.astype(np.float32) for frame in (change.start - 1, change.end))
     differs = float((np.abs(after - before) > AREA_LEVELS).mean()) >= MIN_AREA
     return differs and float(likeness(before, after)[0]) <= MAX_LIKENESS
 
 
-def _is_cut(features: Features, cut: int, reach: int) -> bool:
-    before, after = features.luma[[cut - 1]].astype(np.float32), features.luma[[cut]].astype(np.float32)
+def _is_cut(features: FeatureTable, cut: int, reach: int) -> bool:
+    before, after = (features.rows([frame]).luma.astype(np.float32) for frame in (cut - 1, cut))
     if float((np.abs(after - before) > AREA_LEVELS).mean()) < MIN_AREA or likeness(before, after)[0] > MAX_LIKENESS:
         return False
-    sides = features.vectors(np.array([cut - 1, cut]))
+    sides = features.vectors([cut - 1, cut])
     step = np.abs(sides[1] - sides[0]).mean()
     later = features.vectors(slice(cut + 1, min(cut + 1 + reach, features.frames)))
     earlier = features.vectors(slice(max(0, cut - 1 - reach), cut - 1))

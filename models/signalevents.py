@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.guideline import FlashEvent, SignalEvent, SilenceEvent
-from models.features import Features
+from models.features import FeatureTable
 from models.frames import Timeline
 from models.keyframes import black_frames
 from models.objectevents import TOLERANCE_S, Span, runs_of
@@ -17,7 +17,7 @@ STILL_STEP: Final = 0.25  # mean absolute difference (0 to 255) from one frame t
 STILL_DRIFT: Final = 1.0  # and from the first frame of the freeze
 
 
-def signal_spans(features: Features, timeline: Timeline, rule: SignalEvent) -> list[Span]:
+def signal_spans(features: FeatureTable, timeline: Timeline, rule: SignalEvent) -> list[Span]:
     """Return where the picture is black, or stands still without being black, for at least the rule's time."""
     black = black_frames(features)
     runs = runs_of(black) if rule.rule == "black" else _still_runs(features, black)
@@ -25,7 +25,7 @@ def signal_spans(features: Features, timeline: Timeline, rule: SignalEvent) -> l
     return [span for span in spans if span.end - span.start >= rule.min_seconds - TOLERANCE_S]
 
 
-def _still_runs(features: Features, black: NDArray[np.bool_]) -> list[tuple[int, int]]:
+def _still_runs(features: FeatureTable, black: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Return [first, last) of maximal runs of the same picture; one frame that is shown long is such a run."""
     begins = features.steps() >= STILL_STEP
     begins |= np.concatenate([[True], black[1:] != black[:-1]]) if len(black) else black
@@ -40,7 +40,7 @@ def _still_runs(features: Features, black: NDArray[np.bool_]) -> list[tuple[int,
     return runs
 
 
-def _drifts_at(features: Features, first: int, last: int) -> int:
+def _drifts_at(features: FeatureTable, first: int, last: int) -> int:
     """Return the first frame in (first, last) that has moved away from `first`, or `last`."""
     held = features.vectors(slice(first, first + 1))
     for at in range(first + 1, last, 256):
@@ -51,7 +51,7 @@ def _drifts_at(features: Features, first: int, last: int) -> int:
     return last
 
 
-def flash_spans(features: Features, timeline: Timeline, rule: FlashEvent) -> list[Span]:
+def flash_spans(features: FeatureTable, timeline: Timeline, rule: FlashEvent) -> list[Span]:
     """Return where the picture is brighter than shortly before and shortly after.
 
     A frame is part of a flash if the frames around it that are brighter than it less `min_rise` last `max_seconds` at

@@ -21,7 +21,7 @@ from torch.nn import functional
 from contract.errors import WeightsError
 from models.checkpoints import refuse_foreign
 from models.devices import resolve
-from models.features import CHROMA, LUMA, Features
+from models.features import CHROMA, LUMA, FeatureTable
 from models.gradual import Transition
 
 FILTERS: Final = 16
@@ -173,11 +173,11 @@ class TransNetShots:
         self._network = network.eval().to(device)
         self._device = device
 
-    def transitions(self, features: Features, *, rate: float) -> list[Transition]:
+    def transitions(self, features: FeatureTable, *, rate: float) -> list[Transition]:
         """Return every change of shot in ascending order, none overlapping."""
         return changes(self.scores(features))
 
-    def scores(self, features: Features) -> Scores:
+    def scores(self, features: FeatureTable) -> Scores:
         """Return n x 2 probabilities of the frames, as of `TransNet.forward`; windows begin at fixed frames."""
         parts = [np.zeros((0, 2), np.float32)]
         for start, window in _windows(features):
@@ -188,17 +188,18 @@ class TransNetShots:
         return np.concatenate(parts)
 
 
-def _windows(features: Features) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+def _windows(features: FeatureTable) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """Yield each window's first labelled frame and its pictures; the video's ends are repeated."""
     for start in range(0, features.frames, CORE):
         frames = np.clip(np.arange(start - MARGIN, start + CORE + MARGIN), 0, features.frames - 1)
         yield start, pictures_of(features, frames)
 
 
-def pictures_of(features: Features, frames: NDArray[np.intp]) -> NDArray[np.uint8]:
+def pictures_of(features: FeatureTable, frames: NDArray[np.intp]) -> NDArray[np.uint8]:
     """Return the thumbnails of `frames` as RGB, n x 27 x 48 x 3 uint8 (ITU-R BT.601)."""
-    luma = features.luma[frames].reshape(-1, LUMA[1], LUMA[0]).astype(np.float32)
-    chroma = features.chroma[frames].reshape(-1, 2, CHROMA[1], CHROMA[0]).astype(np.float32)
+    rows = features.rows(frames)
+    luma = rows.luma.reshape(-1, LUMA[1], LUMA[0]).astype(np.float32)
+    chroma = rows.chroma.reshape(-1, 2, CHROMA[1], CHROMA[0]).astype(np.float32)
     wide = chroma.repeat(LUMA[1] // CHROMA[1], axis=2).repeat(LUMA[0] // CHROMA[0], axis=3)
     blue, red = ((wide[:, at] - 128) * (255 / 224) for at in (0, 1))
     rgb = np.stack([luma + 1.402 * red, luma - 0.344136 * blue - 0.714136 * red, luma + 1.772 * blue], axis=3)

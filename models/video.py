@@ -193,7 +193,7 @@ class VideoPredictor:
     def _labels(self, source: Source, pool: Executor, reading: Reading) -> tuple[Labels, str | None]:
         """Return the labels, and what could not be looked at."""
         if self._settings.preview:
-            return preview_labels(source, self._keyframes, reading), None
+            return preview_labels(source, self._keyframes, reading)
         if self._device != "cpu" and self._detector is None:
             from models.framesgpu import analyse_on_gpu
 
