@@ -193,8 +193,8 @@ def _candidates(features: FeatureTable, segments: NDArray[np.int32], rate: float
                 scores, starts = _scored(block, starts, span)
                 spread = np.full(len(starts), span, np.int16)
                 found.append(_Candidates(scores, (starts + at).astype(np.int32), spread))
-    scores, firsts, lengths = zip(*((part.scores, part.firsts, part.spans) for part in found), strict=True)
-    return _Candidates(np.concatenate(scores), np.concatenate(firsts), np.concatenate(lengths))
+    columns = zip(*((part.scores, part.firsts, part.spans) for part in found), strict=True)
+    return _Candidates(*(np.concatenate(column) for column in columns))
 
 
 def _scored(block: Features, starts: NDArray[np.intp], span: int) -> tuple[NDArray[np.float32], NDArray[np.intp]]:

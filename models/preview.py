@@ -50,6 +50,7 @@ class _Reader:
     """Takes packet after packet; from damage on, frames count again with the next keyframe that is whole."""
 
     def __init__(self, video: OpenVideo) -> None:
+        video.stream.codec_context.skip_frame = "NONKEY"
         self.video = video
         self.spool = FeatureSpool()
         self.shown = array("d")  # seconds of the stream at which frames begin
@@ -107,7 +108,6 @@ def read_key_pictures(source: Source, reading: Reading) -> KeyPictures:
         StorageError: the folder for temporary files cannot be written.
     """
     with OpenVideo(source, max_seconds=reading.max_seconds, loop_filter=False) as video:
-        video.stream.codec_context.skip_frame = "NONKEY"
         reader = _Reader(video)
         shown = reader.shown
         try:

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from contract.errors import WeightsError
 from contract.files import sha256_file
-from models.devices import resolve
+from models.devices import in_full_precision, resolve
 from models.features import FeatureTable
 from models.gradual import Transition
 from models.shot_decoding import decode
@@ -72,7 +72,7 @@ class LearnedShots:
         """Return n x 7 probabilities of the frames, rounded, as of `models.shotnet.probabilities`."""
         scores = np.zeros((features.frames, OUTPUTS), np.float32)
         for start, luma, chroma in _windows(features):
-            with torch.inference_mode():
+            with torch.inference_mode(), in_full_precision(self._device):
                 pair = (torch.from_numpy(part)[None].to(self._device) for part in (luma, chroma))
                 found = probabilities(self._network(*pair))[0, MARGIN : MARGIN + CORE]
             kept = min(CORE, features.frames - start)

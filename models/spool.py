@@ -40,7 +40,7 @@ class _RowFile:
 
     def append(self, features: Features) -> None:
         rows = np.concatenate([features.luma, features.chroma], axis=1)
-        left = memoryview(rows.reshape(-1))
+        left = rows.reshape(-1).data
         try:
             while left:
                 written = os.pwrite(self._descriptor, left, self._end)
@@ -52,7 +52,7 @@ class _RowFile:
     def read(self, first: int, last: int) -> Bytes:
         """Return the rows [first, last)."""
         rows = np.empty((last - first, ROW), np.uint8)
-        left, at = memoryview(rows.reshape(-1)), first * ROW
+        left, at = rows.reshape(-1).data, first * ROW
         while left:
             count = os.preadv(self._descriptor, [left], at)
             if not count:

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from contract.errors import WeightsError
 from models.checkpoints import refuse_foreign
-from models.devices import resolve
+from models.devices import in_full_precision, resolve
 from models.features import CHROMA, LUMA, FeatureTable
 from models.gradual import Transition
 
@@ -181,7 +181,7 @@ class TransNetShots:
         """Return n x 2 probabilities of the frames, as of `TransNet.forward`; windows begin at fixed frames."""
         parts = [np.zeros((0, 2), np.float32)]
         for start, window in _windows(features):
-            with torch.inference_mode():
+            with torch.inference_mode(), in_full_precision(self._device):
                 found = self._network(torch.from_numpy(window)[None].to(self._device)).sigmoid()[0]
             kept = found[MARGIN : MARGIN + min(CORE, features.frames - start)]
             parts.append(np.round(kept.cpu().numpy(), DECIMALS))

@@ -33,8 +33,9 @@ def test_features_and_times_are_within_the_band(tmp_path: Path) -> None:
     on_gpu = analyse_on_gpu(source, "cuda:0", Reading())
     assert on_gpu.features.frames == FRAMES
     np.testing.assert_allclose(on_gpu.timeline.edges, on_cpu.timeline.edges, atol=1e-4)
-    assert np.abs(on_cpu.features.luma.astype(int) - on_gpu.features.luma).mean() <= 2
-    assert np.abs(on_cpu.features.chroma.astype(int) - on_gpu.features.chroma).mean() <= 3
+    plain, found = (each.features.rows(slice(None)) for each in (on_cpu, on_gpu))
+    assert np.abs(plain.luma.astype(int) - found.luma).mean() <= 2
+    assert np.abs(plain.chroma.astype(int) - found.chroma).mean() <= 3
 
 
 def test_shots_are_those_of_the_cpu(tmp_path: Path) -> None:

@@ -69,4 +69,4 @@ def test_pictures_to_be_turned_are_left_to_the_cpu() -> None:
     source = Source("turned", Kind.VIDEO, "turned", held.getvalue())
     found, plain = analyse_on_gpu(source, "cuda:0", Reading()), analyse(source, None, Reading())
     assert found.features.frames == 10
-    assert found.features.equals(plain.features)
+    assert found.features.rows(slice(None)).equals(plain.features.rows(slice(None)))

@@ -38,7 +38,8 @@ def index_of(data: bytes) -> PacketIndex:
 
 
 def same(one: Analysis, other: Analysis) -> bool:
-    return one.features.equals(other.features) and np.array_equal(one.timeline.edges, other.timeline.edges)
+    found, wanted = (each.features.rows(slice(None)) for each in (one, other))
+    return found.equals(wanted) and np.array_equal(one.timeline.edges, other.timeline.edges)
 
 
 CLOSED = {"g": "25", "bf": "3"}

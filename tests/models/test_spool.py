@@ -1,4 +1,4 @@
-"""Features of a long video out of a file: the same as in memory, whatever pieces they came in, and memory stays where it was."""
+"""Features of a long video out of a file: the same as in memory, whatever pieces they came in, and no more memory."""
 
 import tracemalloc
 from collections.abc import Callable, Iterator
