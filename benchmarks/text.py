@@ -181,6 +181,8 @@ def main() -> None:
     variants: dict[str, dict[str, Any]] = {"goldgate": {}, "goldgate, torch": {"runtime": "torch"}}
     if options.device == "cpu":
         variants["goldgate, bfloat16"] = {"precision": "bfloat16"}
+    else:
+        variants["goldgate, padded"] = {"packed": False}
     predictors = {name: predictor_of(options.model, options.device, settings) for name, settings in variants.items()}
     runs: dict[str, tuple[Callable[[], object], int]] = dict(pipelines(options.model, texts, options.device))
     for name, predictor in predictors.items():

@@ -86,6 +86,8 @@ def _order(terms: Terms) -> Iterator[str]:
     volumes, deadline = terms.volumes, terms.deadline
     yield f"{terms.parties.client.name} (client) orders from {terms.parties.vendor.name} (vendor) for: {terms.purpose}."
     yield _TRAINING[terms.training]
+    if terms.prelabel.pickles == "allowed":
+        yield "Drafts may come from models whose weights are pickles, which are read without running what is in them."
     yield f"Volumes: {volumes.images:,} images, {volumes.texts:,} texts, {volumes.video_hours:g} hours of video."
     yield (
         f"Due by {deadline.due_date()}: {deadline.working_days} working days after {deadline.start}, whose own day does not "

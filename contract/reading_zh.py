@@ -83,6 +83,8 @@ def _order(terms: Terms) -> Iterator[str]:
     volumes, deadline = terms.volumes, terms.deadline
     yield f"甲方 {terms.parties.client.name} 委托乙方 {terms.parties.vendor.name} 标注数据, 用途: {terms.purpose}。"
     yield _TRAINING[terms.training]
+    if terms.prelabel.pickles == "allowed":
+        yield "预标注可使用权重为 pickle 格式的模型, 读取时不执行其中的代码。"
     yield f"数量: 图像 {volumes.images:,} 张, 文本 {volumes.texts:,} 条, 视频 {volumes.video_hours:g} 小时。"
     yield (
         f"交付期限: 不晚于 {deadline.due_date()}, 即自 {deadline.start} 起 {deadline.working_days} 个工作日, 起始当日不计入 "

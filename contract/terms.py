@@ -75,8 +75,8 @@ class Deadline(Strict):
         return day
 
 
-def _is_forbidden(training: str) -> bool:
-    return training == "forbidden"
+def _is_forbidden(word: str) -> bool:
+    return word == "forbidden"
 
 
 class Limits(Strict):
@@ -124,7 +124,10 @@ class Prelabel(Strict):
     nms_iou: Annotated[float, Field(gt=0, le=1)] = 0.7
     max_boxes: Annotated[int, Field(gt=0)] = 300
     event_frames_per_second: Annotated[float, Field(gt=0)] = 2.0
-    # Left out of the canonical JSON where it says nothing new, so that terms of before keep their digest.
+    # May a transformers model's weights be a pickle where there are no safetensors? Even then they are read by torch's
+    # restricted unpickler. This and the next are left out of the canonical JSON where they say nothing new, so that terms of
+    # before keep their digest.
+    pickles: Annotated[Literal["allowed", "forbidden"], Field(exclude_if=_is_forbidden)] = "forbidden"
     keyframes: Annotated[KeyframeRule, Field(exclude_if=_is_one_a_shot)] = KeyframeRule()
 
 

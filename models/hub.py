@@ -16,7 +16,8 @@ from models.weights import weights_digest
 from models.yolo import quiet_ultralytics
 
 _PATTERNS: Final = ("*.json", "*.txt", "*.safetensors", "*.model", "*.onnx", "*.xml", "*.bin", "*.yaml", "*.pt")
-_NO_PICKLES: Final = ("pytorch_model*", "*.pkl", "*.pickle", "training_args.bin", "optimizer*", "flax_model*", "tf_model*")
+_PICKLES: Final = ("pytorch_model*",)
+_NEVER: Final = ("*.pkl", "*.pickle", "training_args.bin", "optimizer*", "flax_model*", "tf_model*")
 
 
 class Pulled(NamedTuple):
@@ -28,7 +29,7 @@ class Pulled(NamedTuple):
     pinned: bool  # True where models.yaml names the digest itself
 
 
-def _from_files(name: str, revision: str, folder: Path) -> Path:
+def _from_files(name: str, revision: str, folder: Path, *, pickles: bool) -> Path:
     """A mirror on this machine or a mounted share: `file:///mirror/model`, whose revision is a folder in it, if there."""
     root = Path(unquote(name))
     origin = root / revision if (root / revision).exists() else root
@@ -43,7 +44,7 @@ def _from_files(name: str, revision: str, folder: Path) -> Path:
     return target
 
 
-def _from_ultralytics(name: str, revision: str, folder: Path) -> Path:
+def _from_ultralytics(name: str, revision: str, folder: Path, *, pickles: bool) -> Path:
     quiet_ultralytics(offline=False)
     from ultralytics.utils.downloads import attempt_download_asset
 
@@ -61,14 +62,19 @@ def _from_ultralytics(name: str, revision: str, folder: Path) -> Path:
     return target
 
 
-def _from_huggingface(name: str, revision: str, folder: Path) -> Path:
+def patterns(*, pickles: bool) -> tuple[list[str], list[str]]:
+    """Return which files of a repository are fetched and which of them are not; pickled weights only if asked for."""
+    return list(_PATTERNS), [*_NEVER, *(() if pickles else _PICKLES)]
+
+
+def _from_huggingface(name: str, revision: str, folder: Path, *, pickles: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     if len(revision) != 40 or set(revision) - set("0123456789abcdef"):
         raise InputError(f"huggingface:{name}: revision {revision!r} moves; pin the 40 hexadecimal digits of a commit")
     target = folder / "weights"
-    wanted, unwanted = list(_PATTERNS), list(_NO_PICKLES)
+    wanted, unwanted = patterns(pickles=pickles)
     try:
         snapshot_download(name, revision=revision, local_dir=target, allow_patterns=wanted, ignore_patterns=unwanted)
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
@@ -79,7 +85,7 @@ def _from_huggingface(name: str, revision: str, folder: Path) -> Path:
     return target
 
 
-_HUBS: Final[Mapping[str, Callable[[str, str, Path], Path]]] = MappingProxyType(
+_HUBS: Final[Mapping[str, Callable[..., Path]]] = MappingProxyType(
     {"file://": _from_files, "ultralytics:": _from_ultralytics, "huggingface:": _from_huggingface}
 )
 
@@ -88,7 +94,7 @@ def _fetch(entry: ModelEntry, folder: Path) -> Path:
     hub = entry.hub or ""
     for prefix, fetch in _HUBS.items():
         if hub.startswith(prefix):
-            return fetch(hub[len(prefix) :], entry.revision or "", folder)
+            return fetch(hub[len(prefix) :], entry.revision or "", folder, pickles=entry.pickles)
     raise InputError(f"model {entry.name!r}: hub {hub!r} begins with none of {', '.join(_HUBS)}")
 
 

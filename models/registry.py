@@ -54,6 +54,7 @@ class ModelEntry(BaseModel):
     hub: str | None = None
     revision: str | None = None
     sha256: Sha256 | None = None
+    pickles: bool = False  # fetch pickled weights too; terms decide whether they are read
     settings: dict[str, Any] = {}
 
     @model_validator(mode="after")

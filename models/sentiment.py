@@ -1,6 +1,6 @@
 """Sentiment of texts by any sequence classifier that `transformers` reads from a local folder.
 
-Weights are safetensors alone and no code comes with them; nothing is downloaded.
+Weights are safetensors unless the terms allow pickles, and no code comes with them; nothing is downloaded.
 
 Labels are joined by name: a model label means the guideline label that is called so or lists it under
 `model_names` (upper and lower case count as equal where no exact name fits). Several model labels may mean one
@@ -37,7 +37,7 @@ from models.textanswers import answer_texts
 from models.textbatches import Encoder, Padding, Window, arrays, batched, through, tokenised
 from models.textfolder import longest_window, read_config, read_model, read_tokenizer
 from models.textlabels import Array, Band, Calibration, Head, LabelHead, map_labels, read_calibration, told
-from models.textruntime import Engine, TorchEngine, cpu_has_bfloat16, open_openvino, openvino_is_there
+from models.textruntime import Engine, TorchEngine, cpu_has_bfloat16, open_cuda, open_openvino, openvino_is_there
 from models.zeroshot import HYPOTHESIS, EntailmentHead, is_inference
 
 Precision = Literal["float32", "float16", "bfloat16"]
@@ -53,6 +53,7 @@ class SentimentSettings(BaseModel):
     batch_tokens: int | None = Field(default=None, ge=8)  # with padding; none given: what suits the device
     precision: Precision | None = None  # none given: bfloat16 on CUDA, float32 on the CPU
     runtime: Literal["auto", "torch", "openvino"] = "auto"  # of the CPU; auto is openvino where it is there and agrees
+    packed: bool = True  # on CUDA, windows without padding, where the model answers so as with it
     temperature: float | None = Field(default=None, gt=0)  # this and the next over what calibration.json says
     neutral_band: Band | Literal["off"] | None = None
     zero_shot: bool | None = None  # none given: where the model's labels are those of inference
@@ -74,16 +75,19 @@ class SentimentClassifier:
         digest: str | None = None,
         guideline: Guideline | None = None,
         settings: SentimentSettings | None = None,
+        pickles: bool = False,
     ) -> None:
         """Check the folder and join its labels with the guideline's; weights are read by `load`.
 
         Raises:
-            WeightsError: the folder is no sequence classifier in safetensors, or its labels do not fit.
+            WeightsError: the folder is no sequence classifier in safetensors (or a pickle where `pickles` allows it), or its
+                labels do not fit.
             TermsError: the guideline must say what the model's numbered labels mean.
         """
         self._folder, self._name, self._digest = folder, name, digest
         self._settings = settings or SentimentSettings()
-        config = read_config(folder)
+        self._pickles = pickles
+        config = read_config(folder, pickles=pickles)
         labels = [str(config.id2label[index]) for index in range(config.num_labels)]
         self._calibration = _calibrated(read_calibration(folder), self._settings)
         self._head: Head
@@ -158,7 +162,7 @@ class SentimentClassifier:
         chosen = torch.device(resolve(device))
         tokenizer = read_tokenizer(self._folder)
         half = self._settings.precision or "bfloat16" if chosen.type == "cuda" else "float32"
-        model = read_model(self._folder, getattr(torch, half))
+        model = read_model(self._folder, getattr(torch, half), pickles=self._pickles)
         window = self._settings.window_tokens or longest_window(model.config, tokenizer)
         given = self._settings.stride_tokens
         stride = window // 8 if given is None else given
@@ -176,6 +180,8 @@ class SentimentClassifier:
 
     def _engine_of(self, model: Any, device: torch.device, *, typed: bool) -> Engine:
         used = self._settings
+        if device.type != "cpu" and used.packed:
+            return open_cuda(model, device, typed=typed)
         if device.type != "cpu" or used.runtime == "torch":
             return TorchEngine(model, device)
         if not openvino_is_there():
@@ -280,5 +286,11 @@ def from_entry(entry: ModelEntry, *, terms: Terms | None = None) -> SentimentCla
         problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
         raise InputError(f"settings of model {entry.name!r} are wrong: {problems}; correct them in models.yaml") from error
     weights = weights_of(entry)
-    guideline = terms.guideline if terms else None
-    return SentimentClassifier(weights.path, name=entry.name, digest=weights.sha256, guideline=guideline, settings=settings)
+    return SentimentClassifier(
+        weights.path,
+        name=entry.name,
+        digest=weights.sha256,
+        guideline=terms.guideline if terms else None,
+        settings=settings,
+        pickles=terms is not None and terms.prelabel.pickles == "allowed",
+    )

@@ -1,4 +1,7 @@
-"""Folders of text classifiers as `transformers` writes them: safetensors alone, no code, no network."""
+"""Folders of text classifiers as `transformers` writes them: safetensors unless pickles are allowed, no code, no network.
+
+A pickle that is allowed is read by torch's restricted unpickler all the same: it builds tensors and runs nothing.
+"""
 
 import contextlib
 from collections.abc import Iterator
@@ -13,7 +16,7 @@ from contract.errors import WeightsError
 
 _PICKLES: Final = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 # Their position numbers begin after the padding index, so that the table holds fewer positions than it has rows.
-_OFFSET_POSITIONS: Final = frozenset(
+OFFSET_POSITIONS: Final = frozenset(
     {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "longformer", "mpnet", "roberta-prelayernorm"}
 )
 _DEFAULT_WINDOW: Final = 512
@@ -46,19 +49,24 @@ def _weights_errors(folder: Path) -> Iterator[None]:
         raise WeightsError(f"{folder}: cannot be read as a sequence classifier ({lines[0]}); restore the folder") from error
 
 
-def read_config(folder: Path) -> Any:
+def read_config(folder: Path, *, pickles: bool = False) -> Any:
     """Return the configuration of the classifier in `folder`.
 
     Raises:
-        WeightsError: it is no folder of safetensors with a classifier that chooses one label of several.
+        WeightsError: it is no folder of safetensors, or of `pickles` if they are allowed, with a classifier that chooses
+            one label of several.
     """
     if not folder.is_dir():
         raise WeightsError(f"{folder}: no such folder; give the folder that holds config.json and model.safetensors")
-    if not any(folder.glob("*.safetensors")):
-        pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
-        if pickles:
-            raise WeightsError(f"{folder}: {pickles[0]} is a pickle, which can run code; convert the weights to safetensors")
-        raise WeightsError(f"{folder}: it holds no safetensors weights; restore the folder")
+    if not _has_safetensors(folder):
+        found = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
+        if found and not pickles:
+            raise WeightsError(
+                f"{folder}: {found[0]} is a pickle, which can run code; convert the weights to safetensors, or agree on "
+                "'prelabel.pickles: allowed' in the terms"
+            )
+        if not found:
+            raise WeightsError(f"{folder}: it holds no safetensors weights; restore the folder")
     with quiet(), _weights_errors(folder):
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     kind = getattr(config, "problem_type", None)
@@ -82,8 +90,12 @@ def read_tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-def read_model(folder: Path, dtype: torch.dtype) -> Any:
-    """Return the classifier in `folder`, its weights as `dtype`, ready to answer.
+def _has_safetensors(folder: Path) -> bool:
+    return any(folder.glob("*.safetensors"))
+
+
+def read_model(folder: Path, dtype: torch.dtype, *, pickles: bool = False) -> Any:
+    """Return the classifier in `folder`, its weights as `dtype`, ready to answer; from a pickle only if they are allowed.
 
     Raises:
         WeightsError: its weights are damaged, incomplete, or need code of their own.
@@ -93,7 +105,8 @@ def read_model(folder: Path, dtype: torch.dtype) -> Any:
             folder,
             local_files_only=True,
             trust_remote_code=False,
-            use_safetensors=True,
+            use_safetensors=_has_safetensors(folder) or not pickles,
+            weights_only=True,
             dtype=dtype,
             output_loading_info=True,
         )
@@ -108,6 +121,6 @@ def read_model(folder: Path, dtype: torch.dtype) -> Any:
 def longest_window(config: Any, tokenizer: Any) -> int:
     """Return how many tokens the model reads at once, special tokens included: 512 at most, for speed."""
     positions = getattr(config, "max_position_embeddings", None) or _DEFAULT_WINDOW
-    if config.model_type in _OFFSET_POSITIONS:
+    if config.model_type in OFFSET_POSITIONS:
         positions -= (config.pad_token_id or 0) + 1
     return int(min(positions, tokenizer.model_max_length, _DEFAULT_WINDOW))

@@ -1,4 +1,4 @@
-"""Who computes a text classifier: torch on the CPU or on CUDA, or OpenVINO on the CPU in parallel streams.
+"""Who computes a text classifier: torch on the CPU, torch on CUDA without padding, or OpenVINO on the CPU in streams.
 
 OpenVINO runs several batches at a time, each on a share of the threads, and none waits for another at every layer. Its
 network is converted from the loaded torch module, and is used only if it answers as that does on trial batches of other
@@ -23,12 +23,13 @@ from contract.files import first_line, sha256_json, storage_errors
 from models.openvinocore import openvino_core
 from models.textbatches import Batch
 from models.textfolder import quiet
+from models.textpacked import CUDA_CALLS, Kernel, PackedEngine, varlen_attn
 
 CPU_BATCH_TOKENS: Final = 2048
 CUDA_BATCH_TOKENS: Final = 65_536
-_CUDA_CALLS: Final = 2  # one batch is on the device while the next is put together
 _TRIALS: Final = ((1, 5), (3, 19), (2, 12))  # windows, tokens
 _TOLERANCE: Final = 1e-3  # of logits
+_HALF_TOLERANCE: Final = 5e-2  # of logits that two kernels compute in half precision
 
 
 class Engine(Protocol):
@@ -50,7 +51,7 @@ class TorchEngine:
     def __init__(self, model: Any, device: torch.device) -> None:
         self._model, self._device = model.to(device), device
         cuda = device.type == "cuda"
-        self.at_once = _CUDA_CALLS if cuda else 1
+        self.at_once = CUDA_CALLS if cuda else 1
         self.batch_tokens = CUDA_BATCH_TOKENS if cuda else CPU_BATCH_TOKENS
         self.runtime = f"transformers {transformers.__version__}, torch {torch.__version__}"
         self.precision = str(model.dtype).removeprefix("torch.")
@@ -68,6 +69,32 @@ class TorchEngine:
         if self._device.type == "cpu":
             return tensor
         return tensor.pin_memory().to(self._device, non_blocking=True)
+
+
+def open_cuda(model: Any, device: torch.device, *, typed: bool, kernel: Kernel = varlen_attn) -> Engine:
+    """Return the engine of a torch classifier on CUDA: without padding where it answers on trial batches as with it.
+
+    The kernels are of half precision; in float32, and where a model cannot be run so, windows are padded.
+
+    Args:
+        model: the classifier, as it is to be run.
+        device: where.
+        typed: whether it is to be told token types.
+        kernel: attention of variable length.
+    """
+    plain, attention = TorchEngine(model, device), model.config._attn_implementation
+    trials = [_trial(model, windows=windows, tokens=tokens, typed=typed) for windows, tokens in _TRIALS]
+    wanted = [plain.logits(batch) for batch in trials]
+    tolerance = _TOLERANCE if model.dtype == torch.float32 else _HALF_TOLERANCE
+    try:
+        packed = PackedEngine(model, device, batch_tokens=plain.batch_tokens, kernel=kernel)
+        found = [packed.logits(batch) for batch in trials]
+    except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError):
+        found = []  # transformers and the kernels say so in many ways
+    if found and all(np.allclose(a, b, rtol=tolerance, atol=tolerance) for a, b in zip(found, wanted, strict=True)):
+        return packed
+    model.set_attn_implementation(attention)
+    return plain
 
 
 class OpenVinoEngine:

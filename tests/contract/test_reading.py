@@ -92,6 +92,14 @@ def test_whether_models_may_be_trained_is_read(language: Language, words: tuple[
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
+def test_allowed_pickles_are_read_out(language: Language) -> None:
+    document = parse_yaml((CONFIGS / "model_contract.yaml").read_text(encoding="utf-8"))
+    allowing = document | {"prelabel": {**document.get("prelabel", {}), "pickles": "allowed"}}
+    told = [reading(parse_terms(each, origin="x"), language) for each in (document, allowing)]
+    assert ["pickle" in text for text in told] == [False, True]
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
 def test_kind_that_is_not_ordered_has_no_section(language: Language) -> None:
     document = parse_yaml((CONFIGS / "model_contract.yaml").read_text(encoding="utf-8"))
     document["volumes"]["video_hours"] = 0

@@ -321,6 +321,17 @@ def test_training_is_forbidden_unless_the_terms_allow_it_and_digests_of_before_s
             parse_terms(DEMO | {"training": wrong}, origin="x")
 
 
+def test_pickles_are_forbidden_unless_the_terms_allow_them_and_digests_of_before_stand() -> None:
+    terms = parse_terms(DEMO, origin="x")
+    assert terms.prelabel.pickles == "forbidden"
+    assert "pickles" not in terms.model_dump()["prelabel"]
+    allowing = parse_terms(DEMO | {"prelabel": {**DEMO.get("prelabel", {}), "pickles": "allowed"}}, origin="x")
+    assert allowing.sha256 != terms.sha256
+    assert Terms.model_validate_json(allowing.model_dump_json()) == allowing
+    with pytest.raises(TermsError, match="pickles"):
+        parse_terms(DEMO | {"prelabel": {"pickles": True}}, origin="x")
+
+
 @given(
     st.dates(datetime.date(2024, 1, 1), datetime.date(2027, 12, 31)),
     st.integers(1, 80),

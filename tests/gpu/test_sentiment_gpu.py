@@ -8,6 +8,10 @@ import torch
 from contract.predictor import Source
 from contract.tables import Kind
 from models.sentiment import SentimentClassifier, SentimentSettings
+from models.textfolder import read_model
+from models.textpacked import PackedEngine
+from models.textruntime import TorchEngine, open_cuda
+from tests.oracles.tinytexts import ARCHITECTURES, save
 
 BUNDLED = Path(__file__).resolve().parents[2] / "models" / "bundled" / "review-sentiment"
 
@@ -20,8 +24,9 @@ TEXTS = ["房间很干净，服务热情", "太失望了，再也不会来", "I 
 SOURCES = [Source(str(index), Kind.TEXT, "", content.encode()) for index, content in enumerate(TEXTS * 20)]
 
 
-def shares(device: str, precision: str) -> torch.Tensor:
-    predictor = SentimentClassifier(BUNDLED, settings=SentimentSettings.model_validate({"precision": precision}))
+def shares(device: str, precision: str, folder: Path = BUNDLED, **more: bool) -> torch.Tensor:
+    settings = SentimentSettings.model_validate({"precision": precision, **more})
+    predictor = SentimentClassifier(folder, settings=settings)
     predictor.load(device)
     rows = predictor.predict(SOURCES)["sentiments"].to_pylist()
     return torch.tensor([[share for _, share in row[0]["probabilities"]] for row in rows])
@@ -30,6 +35,21 @@ def shares(device: str, precision: str) -> torch.Tensor:
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-4), ("bfloat16", 5e-2)])
 def test_cuda_answers_as_the_cpu_does(precision: str, tolerance: float) -> None:
     assert torch.allclose(shares("cuda", precision), shares("cpu", "float32"), atol=tolerance)
+
+
+@pytest.mark.parametrize("architecture", list(ARCHITECTURES))
+def test_packed_windows_answer_as_padded_ones_and_as_the_cpu(architecture: str, tmp_path: Path) -> None:
+    folder = save(tmp_path, ARCHITECTURES[architecture])
+    model, device = read_model(folder, torch.bfloat16), torch.device("cuda")
+    assert isinstance(open_cuda(model, device, typed=False), PackedEngine)
+    packed = shares("cuda", "bfloat16", folder)
+    assert torch.allclose(packed, shares("cuda", "bfloat16", folder, packed=False), atol=5e-2)
+    assert torch.allclose(packed, shares("cpu", "float32", folder), atol=5e-2)
+
+
+def test_in_float32_windows_are_padded() -> None:
+    model = read_model(BUNDLED, torch.float32)
+    assert isinstance(open_cuda(model, torch.device("cuda"), typed=False), TorchEngine)
 
 
 def test_precision_is_told_as_used() -> None:

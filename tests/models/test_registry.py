@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from huggingface_hub.utils._paths import filter_repo_objects
 
 from contract.errors import InputError, WeightsError
 from contract.predictor import Predictor
 from contract.tables import Kind
-from models.hub import pull
+from models.hub import patterns, pull
 from models.registry import LOADERS, build_predictor, default_model, find_entry, load_registry, weights_of
 from models.weights import weights_digest
 
@@ -199,6 +200,15 @@ def test_hubs_that_cannot_serve_are_refused(write: Write, hub: str, revision: st
     page = write({"m": {"kind": "text", "loader": "transformers", "hub": hub, "revision": revision}})
     with pytest.raises(InputError, match=words):
         pull("m", models_file=page)
+
+
+@pytest.mark.parametrize("pickles", [False, True])
+def test_pickled_weights_are_fetched_only_if_asked_for(pickles: bool) -> None:
+    files = ["config.json", "model.safetensors", "vocab.txt", "pytorch_model.bin", "pytorch_model-00001-of-00002.bin"]
+    others = ["training_args.bin", "optimizer.pt", "tf_model.h5", "code.py", "x.pkl", "flax_model.msgpack"]
+    wanted, unwanted = patterns(pickles=pickles)
+    found = list(filter_repo_objects([*files, *others], allow_patterns=wanted, ignore_patterns=unwanted))
+    assert found == (files if pickles else files[:3])
 
 
 def test_only_hub_entries_are_pulled(write: Write) -> None:

@@ -12,12 +12,14 @@ import hypothesis.strategies as st
 import pyarrow as pa
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import BertModel
 
 from contract.answers import check_answer
 from contract.errors import DeviceError, InputError, TermsError, WeightsError
 from contract.predictor import Predictor, Source
 from contract.tables import Kind
+from contract.terms import Terms, load_terms
 from models.registry import ModelEntry
 from models.sentiment import SentimentClassifier, SentimentSettings, from_entry
 from models.textlabels import map_labels
@@ -189,6 +191,68 @@ def test_pickled_weights_are_refused(tmp_path: Path) -> None:
     (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps({}))
     with pytest.raises(WeightsError, match=r"pytorch_model\.bin is a pickle"):
         SentimentClassifier(tmp_path, settings=PLAIN)
+
+
+@pytest.fixture(scope="module")
+def demo_terms() -> Terms:
+    return load_terms(Path(__file__).resolve().parents[2] / "configs" / "demo.yaml")
+
+
+def pickled(folder: Path, content: Any = None) -> Path:
+    """Put a pickle in the place of the safetensors; without content it holds the same weights."""
+    save(folder, bert)
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    torch.save(weights if content is None else content, folder / "pytorch_model.bin")
+    return folder
+
+
+def with_pickles(terms: Terms, word: str) -> Terms:
+    sentiments = guideline(positive=["POSITIVE"], neutral=["NEUTRAL"], negative=["NEGATIVE"]).sentiments
+    prelabel = terms.prelabel.model_copy(update={"pickles": word})
+    changes = {"prelabel": prelabel, "guideline": terms.guideline.model_copy(update={"sentiments": sentiments})}
+    return terms.model_copy(update=changes)
+
+
+def test_terms_that_allow_pickles_have_them_read_and_others_not(tmp_path: Path, demo_terms: Terms) -> None:
+    folder = pickled(tmp_path / "model")
+    entry = ModelEntry(name="p", kind=Kind.TEXT, loader="transformers", path=folder, settings={"runtime": "torch"})
+    for terms in (None, with_pickles(demo_terms, "forbidden")):
+        with pytest.raises(WeightsError, match=r"pytorch_model\.bin is a pickle.*prelabel\.pickles: allowed"):
+            from_entry(entry, terms=terms)
+    answer = from_entry(entry, terms=with_pickles(demo_terms, "allowed")).predict([text("a", "good room")])
+    negative, neutral, positive = by_hand(save(tmp_path / "plain", bert), ["good", "room"])
+    assert probabilities(answer) == [pytest.approx([positive, neutral, negative], abs=1e-5)]
+
+
+class Trap:
+    """A pickle that would make a file when it is read as pickle itself reads it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+def test_a_pickle_that_is_allowed_still_runs_nothing(tmp_path: Path, demo_terms: Terms) -> None:
+    sprung = tmp_path / "sprung"
+    folder = pickled(tmp_path / "model", {"bert.pooler.dense.bias": Trap(sprung)})
+    entry = ModelEntry(name="p", kind=Kind.TEXT, loader="transformers", path=folder, settings={"runtime": "torch"})
+    with pytest.raises(WeightsError, match="cannot be read"):
+        from_entry(entry, terms=with_pickles(demo_terms, "allowed")).load("cpu")
+    assert not sprung.exists()
+    torch.load(folder / "pytorch_model.bin", weights_only=False)  # the trap is a trap
+    assert sprung.exists()
+
+
+def test_safetensors_beside_a_pickle_are_what_is_read(tmp_path: Path, demo_terms: Terms) -> None:
+    folder = save(tmp_path / "model", bert)
+    (folder / "pytorch_model.bin").write_bytes(b"no pickle at all")
+    entry = ModelEntry(name="p", kind=Kind.TEXT, loader="transformers", path=folder, settings={"runtime": "torch"})
+    for word in ("forbidden", "allowed"):
+        answer = from_entry(entry, terms=with_pickles(demo_terms, word)).predict([text("a", "good room")])
+        assert answer["state"].to_pylist() == ["labelled"]
 
 
 def test_folders_that_are_no_classifier_are_refused(tmp_path: Path) -> None:
