@@ -1,4 +1,4 @@
-"""`goldgate models train sentiment --from gold`: fine-tuning on corrected work, and promotion by a paired test.
+"""`goldgate models train sentiment --from gold`: fine-tuning on corrected texts, and promotion by a paired test.
 
 Clause 5.2 keeps the client's data from any other use than the contract's: without `training: allowed` in the terms nothing
 is read. Gold is split by groups of near duplicates: texts to train on, texts to stop and calibrate on, and texts held
@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from contract.errors import InputError, StageError, TermsError
+from contract.files import sha256_json
 from contract.tables import Kind, Task
 from contract.terms import Terms
 from goldgate.console import EXIT_DONE, emit_json, emit_text, say
@@ -26,7 +27,7 @@ from models.sentiment import from_entry
 from models.textfolder import read_config
 from models.textlabels import map_labels
 from models.tune_sentiment import TuneSettings, tune_sentiment
-from prelabel.handoff import read_sealed
+from prelabel.handoff import Sealed, read_sealed
 from prelabel.run import read_texts
 from qa.paired import McNemar, mcnemar
 
@@ -44,37 +45,59 @@ class FromGold:
     work: Path
     base: str | None = None
     models_file: Path | None = None
-    accuracy: float = 0.95
-    settings: TuneSettings = dataclasses.field(default_factory=TuneSettings)
 
 
-def must_allow_training(terms: Terms, contract: Path) -> None:
-    """Refuse terms that do not allow training.
+def stages_to_learn_from(asked: FromGold) -> list[Stage]:
+    """Return the lots that are asked for, none of which was looked into yet.
 
     Raises:
-        TermsError: they do not.
+        InputError: no lot is named.
+        TermsError: the terms do not allow training.
     """
-    if terms.training != "allowed":
+    if not asked.lots:
+        raise InputError("--from gold needs --lot with the name of a lot, once or several times")
+    stages = [open_stage(asked.contract, lot, asked.work) for lot in dict.fromkeys(asked.lots)]
+    if stages[0].terms.training != "allowed":
         raise TermsError(
-            f"{contract}: clause 5.2 keeps the client's data and what was made of it from other use, and the terms do not "
-            "allow training on it (training: forbidden); agree on 'training: allowed' in new terms first"
+            f"{asked.contract}: clause 5.2 keeps the client's data and what was made of it from other use, and the terms do "
+            "not allow training on it (training: forbidden); agree on 'training: allowed' in new terms first"
         )
+    return stages
 
 
-def train_sentiment_from_gold(asked: FromGold, out: Path, *, as_json: bool) -> int:
+def provenance_of(stages: Sequence[Stage], golds: Sequence[Sealed], base: Weights) -> dict[str, Any]:
+    """Return what made a challenger: terms, gold and base, by their digests."""
+    return {
+        "contract": stages[0].terms.contract,
+        "terms_sha256": stages[0].terms.sha256,
+        "training": stages[0].terms.training,
+        "lots": {
+            stage.lot_name: {"gold": gold.number, "labels_sha256": gold.receipt.labels_sha256}
+            for stage, gold in zip(stages, golds, strict=True)
+        },
+        "base_sha256": base.sha256,
+    }
+
+
+def challenger_name(base: str, golds: Sequence[Sealed]) -> str:
+    """Return a name for what was learnt from `golds` on top of `base`."""
+    return f"{base[:80]}-gold-{sha256_json([gold.receipt.labels_sha256 for gold in golds])[:8]}"
+
+
+def train_sentiment_from_gold(asked: FromGold, out: Path, *, settings: TuneSettings, accuracy: float, as_json: bool) -> int:
     """Fine-tune on the newest gold of `asked.lots`, compare on gold held back, and keep both models in out/models.yaml.
+
+    `accuracy` is that from which on people need not look at a text.
 
     Raises:
         TermsError: the terms do not allow training.
         StageError: a lot has no gold, or its gold holds no texts.
         InputError: the base is no text classifier of a folder, or no lot is named.
     """
-    if not asked.lots:
-        raise InputError("--from gold needs --lot with the name of a lot, once or several times")
-    stages = [open_stage(asked.contract, lot, asked.work) for lot in asked.lots]
+    stages = stages_to_learn_from(asked)
     terms = stages[0].terms
-    must_allow_training(terms, asked.contract)
-    reviews, digests = _gold(stages)
+    golds = [read_sealed(stage.lot, "gold") for stage in stages]
+    reviews = _reviews(stages, golds)
     entry, base = _base(asked, terms)
     split = split_reviews(reviews, test_percent=HELD_BACK_PERCENT)
     aside, train = put_aside(split.train, VALIDATION_PERCENT)
@@ -82,20 +105,16 @@ def train_sentiment_from_gold(asked: FromGold, out: Path, *, as_json: bool) -> i
     named = _named_by_model(base.path, terms)
     folder = out / "model"
     own = [[_renamed(each, named) for each in part if each.label in named] for part in (train, aside)]
-    tuned = tune_sentiment(base.path, folder, train=own[0], validation=own[1], settings=asked.settings, tell=say)
-    calibrate_folder(folder, [_renamed(each, named) for each in aside], abstain=Abstain(asked.accuracy))
-    settings = {key: value for key, value in entry.settings.items() if key not in _FITTED}
-    name = f"{entry.name[:80]}-gold-{digests[0]['labels_sha256'][:8]}"
-    challenger = ModelEntry(name=name, kind=Kind.TEXT, loader="transformers", path=folder, settings=settings)
+    tuned = tune_sentiment(base.path, folder, train=own[0], validation=own[1], settings=settings, tell=say)
+    calibrate_folder(folder, [_renamed(each, named) for each in aside], abstain=Abstain(accuracy))
+    kept = {key: value for key, value in entry.settings.items() if key not in _FITTED}
+    name = challenger_name(entry.name, golds)
+    challenger = ModelEntry(name=name, kind=Kind.TEXT, loader="transformers", path=folder, settings=kept)
     found = _compare((entry, challenger), split.test, terms)
     provenance = {
-        "contract": terms.contract,
-        "terms_sha256": terms.sha256,
-        "training": terms.training,
-        "lots": {stage.lot_name: digest for stage, digest in zip(stages, digests, strict=True)},
+        **provenance_of(stages, golds, base),
         "base": entry.name,
-        "base_sha256": base.sha256,
-        "settings": dataclasses.asdict(asked.settings),
+        "settings": dataclasses.asdict(settings),
         "texts": {"train": len(own[0]), "validation": len(own[1]), "held_back": len(split.test)},
         "tuned": tuned,
         "test": found.model_dump(mode="json"),
@@ -109,16 +128,15 @@ def train_sentiment_from_gold(asked: FromGold, out: Path, *, as_json: bool) -> i
     return EXIT_DONE
 
 
-def _gold(stages: Sequence[Stage]) -> tuple[list[Review], list[dict[str, Any]]]:
-    reviews, digests = [], []
-    for stage in stages:
-        gold, texts = read_sealed(stage.lot, "gold"), read_texts(stage.lot)
+def _reviews(stages: Sequence[Stage], golds: Sequence[Sealed]) -> list[Review]:
+    reviews = []
+    for stage, gold in zip(stages, golds, strict=True):
         if Task.SENTIMENTS not in gold.labels.tables or not gold.labels.table(Task.SENTIMENTS).num_rows:
             raise StageError(f"{gold.folder}: holds no labels of texts; bring gold of texts in first")
+        texts = read_texts(stage.lot)
         rows = gold.labels.table(Task.SENTIMENTS).to_pylist()
         reviews += [Review(texts[row["item"]], row["label"], stage.lot_name) for row in rows]
-        digests.append({"gold": gold.number, "labels_sha256": gold.receipt.labels_sha256})
-    return reviews, digests
+    return reviews
 
 
 def _base(asked: FromGold, terms: Terms) -> tuple[ModelEntry, Weights]:

@@ -106,8 +106,11 @@ def _in_half_precision(trainer: Any) -> None:
     trainer.model.forward = torch.autocast("cpu", dtype=torch.bfloat16)(trainer.model.forward)
 
 
-def _bare_checkpoint(path: Path, *, command: str) -> bytes:
-    """The checkpoint at `path` in half precision, without optimizer, paths and times of this machine."""
+def bare_checkpoint(path: Path, *, side: int, docs: str) -> bytes:
+    """Return the checkpoint at `path` in half precision, without optimizer, paths and times of this machine.
+
+    `side` is what the network sees unless told otherwise, in pixels; `docs` says where the weights come from.
+    """
     from ultralytics.nn.tasks import torch_safe_load
 
     checkpoint = torch_safe_load(path)[0]
@@ -115,10 +118,10 @@ def _bare_checkpoint(path: Path, *, command: str) -> bytes:
     for parameter in model.parameters():
         parameter.requires_grad = False
     model.criterion = None
-    model.args = {"task": "detect", "imgsz": SIDE}
-    model.yaml.pop("yaml_file", None)
-    model.yaml_file = "yolo11n-scenes.yaml"
-    bare = {"model": model, "ema": None, "epoch": -1, "train_args": model.args, "license": "AGPL-3.0", "docs": command}
+    vars(model).pop("pt_path", None)
+    model.args = {"task": "detect", "imgsz": side}
+    model.yaml_file = Path(model.yaml.pop("yaml_file", None) or getattr(model, "yaml_file", None) or "yolo.yaml").name
+    bare = {"model": model, "ema": None, "epoch": -1, "train_args": model.args, "license": "AGPL-3.0", "docs": docs}
     buffer = io.BytesIO()
     torch.save({**bare, "version": "goldgate", "date": datetime.date.min.isoformat()}, buffer)
     return buffer.getvalue()
@@ -170,7 +173,7 @@ def train_detector(
                 model.train(data=str(data), **settings)
             latest = folder / settings["name"] / "weights" / "last.pt"
         command = f"goldgate models train detector --images {images} --epochs {epochs} --seed {seed}"
-        write_bytes(out / WEIGHTS, _bare_checkpoint(latest, command=command))
+        write_bytes(out / WEIGHTS, bare_checkpoint(latest, side=SIDE, docs=command))
     return measure(out / WEIGHTS, held_out=range(HELD_OUT_SEED, HELD_OUT_SEED + HELD_OUT))
 
 
