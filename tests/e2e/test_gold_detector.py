@@ -111,11 +111,11 @@ def test_a_better_detector_is_promoted_and_the_base_stays(cli: Any, terms: Any, 
     receipt = json.loads(next(cli.work.glob("*/lots/made/gold/1/receipt.json")).read_bytes())
     assert kept["lots"]["made"] == {"gold": 1, "labels_sha256": receipt["labels_sha256"]}
     assert cli.on_lot("prelabel", "--models-file", out / "models.yaml", "--json") == 0, cli.err
-    # The bundled detector knows these scenes: one pass from it on wins nothing that is proven.
-    again = tmp_path / "again"
-    rate = ["--learning-rate", "1e-7"]  # the last of two counts
+    # A rate that ruins what was learnt: it is kept, and not promoted.
+    again, rate = tmp_path / "again", ["--learning-rate", "0.05"]  # the last of two counts
     assert tune(cli, again, "--models-file", out / "models.yaml", "--epochs", "1", *rate, "--json") == 0, cli.err
     second = cli.json()
     assert second["promoted"] is False
+    assert second["test"]["candidate"] < second["test"]["base"] == test["candidate"]
     assert second["base"] == found["model"]
     assert yaml.safe_load((again / "models.yaml").read_text(encoding="utf-8"))["defaults"]["image"] == found["model"]

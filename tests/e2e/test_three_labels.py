@@ -66,3 +66,11 @@ def test_neutral_comes_from_the_band_and_the_unsure_are_told(cli: Any, tmp_path:
     told = run["descriptions"]["text"]["settings"]
     assert told["abstain_below"] == fitted["abstain_below"]
     assert "lacking_labels" not in told
+    assert (
+        cli.on_lot("queue", "--order", "uncertainty", "--measure", "least_confidence", "--out", tmp_path / "queue.csv") == 0
+    )
+    with (tmp_path / "queue.csv").open(encoding="utf-8-sig", newline="") as file:
+        ranks = {row["item"]: int(row["rank"]) for row in csv.DictReader(file)}
+    unsure = {draft["item"] for draft in drafts if draft["score"] < told["abstain_below"]}
+    assert 0 < len(unsure) < len(drafts)
+    assert {item for item, rank in ranks.items() if rank <= len(unsure)} == unsure

@@ -46,11 +46,11 @@ def average_precision(gold: Sequence[Row], found: Sequence[Row], times: Mapping[
     return 0.0 if counted else None  # nothing was found: nought where there is gold
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(ROWS, ROWS, ROWS)
 def test_limits_are_those_of_pictures_written_out(gold: list[Row], base: list[Row], candidate: list[Row]) -> None:
     named = {f"{item}#000": group for item, group in GROUPS.items()}
-    found = ap_gain(label_set(gold), (label_set(base), label_set(candidate)), groups=named, resamples=15)
+    found = ap_gain(label_set(gold), (label_set(base), label_set(candidate)), groups=named, resamples=8)
     once = dict.fromkeys("abcd", 1)
     assert found.base == average_precision(gold, base, once)
     assert found.candidate == average_precision(gold, candidate, once)
@@ -58,7 +58,7 @@ def test_limits_are_those_of_pictures_written_out(gold: list[Row], base: list[Ro
         assert (found.better, found.reason) == (False, "the figure is undefined on these items")
         return
     gains = []
-    for draw in np.random.default_rng(BOOTSTRAP_SEED).multinomial(4, [0.25] * 4, size=15):
+    for draw in np.random.default_rng(BOOTSTRAP_SEED).multinomial(4, [0.25] * 4, size=8):
         times = dict(zip("abcd", draw.tolist(), strict=True))
         both = [average_precision(gold, rows, times) for rows in (base, candidate)]
         gains.append(0.0 if both[0] is None or both[1] is None else both[1] - both[0])
