@@ -22,13 +22,14 @@ from contract.tables import Kind
 from contract.terms import Terms
 from models.weights import weights_digest
 
-Loader = Literal["ultralytics", "transformers", "video", "fake"]
+Loader = Literal["ultralytics", "transformers", "video", "looks", "fake"]
 
 LOADERS: Final[Mapping[Loader, str]] = MappingProxyType(
     {
         "ultralytics": "models.detector:from_entry",
         "transformers": "models.sentiment:from_entry",
         "video": "models.video:from_entry",
+        "looks": "models.looks:from_entry",  # no predictor: what a video model asks, by its name
         "fake": "models.fake:from_entry",
     }
 )
@@ -56,6 +57,7 @@ class ModelEntry(BaseModel):
     sha256: Sha256 | None = None
     pickles: bool = False  # fetch pickled weights too; terms decide whether they are read
     settings: dict[str, Any] = {}
+    models_file: Path | None = None  # where it stands, set by load_registry: names among its settings are of there
 
     @model_validator(mode="after")
     def _weights_come_from_one_place(self) -> "ModelEntry":
@@ -63,7 +65,7 @@ class ModelEntry(BaseModel):
             raise ValueError("path and hub exclude each other")
         if self.hub is not None and self.revision is None:
             raise ValueError("a hub entry needs a pinned revision")
-        if self.loader in ("ultralytics", "transformers") and self.path is None and self.hub is None:
+        if self.loader in ("ultralytics", "transformers", "looks") and self.path is None and self.hub is None:
             raise ValueError(f"the loader {self.loader} needs a path or a hub")
         return self
 
@@ -135,7 +137,8 @@ def load_registry(models_file: Path | None = None) -> Registry:
         except ValidationError as error:
             problems.append(f"models.{name}: {_problems(error)}")
             continue
-        entries[name] = entry if entry.path is None else entry.model_copy(update={"path": _anchored(entry.path, origin)})
+        path = None if entry.path is None else _anchored(entry.path, origin)
+        entries[name] = entry.model_copy(update={"path": path, "models_file": origin})
     for kind, name in document.defaults.items():
         if not problems and (name not in entries or entries[name].kind is not kind):
             problems.append(f"defaults.{kind.value}: {name!r} is no {kind.value} model of this file")

@@ -24,7 +24,7 @@ from models.detections import Picture, Sampler
 from models.events import Material, find_events, in_order
 from models.frames import MAX_SECONDS, Frame, Timeline
 from models.keyframes import pick_keyframes
-from models.looks import Looker
+from models.looks import Looker, looker_named
 from models.preview import preview_labels
 from models.registry import ModelEntry, build_predictor, default_model
 from models.revisit import Revisit
@@ -52,7 +52,9 @@ class VideoSettings(BaseModel):
     preview: bool = False  # only the encoder's keyframes are decoded: shots are approximate, and there are no events
     shots: Way = "learned"  # what finds changes of shot
     shot_weights: Path | None = None  # of its network; None: the bundled ones
-    looker: Path | None = None  # folder of the vision-language model that events by prompts need
+    looker: str | None = (
+        None  # the vision-language model that events by prompts need: a name of the models file, or a folder
+    )
     resume_folder: Path | None = None  # where what is done of a long video outlives an interruption
 
 
@@ -79,11 +81,21 @@ class VideoPredictor:
         terms: Terms | None = None,
         settings: VideoSettings | None = None,
         detector: Predictor | None = None,
+        models_file: Path | None = None,
     ) -> None:
-        """Prepare, without loading; `detector` takes the place of the one that terms or settings name.
+        """Prepare, without loading.
+
+        Args:
+            name: of the model.
+            terms: say the events, the keyframes and the sampling.
+            settings: of the models file.
+            detector: takes the place of the one that terms or settings name.
+            models_file: where detector and looker are found by their names, if another than configs/models.yaml.
 
         Raises:
-            InputError: the detector that the events need is unknown, or a preview is to find events.
+            InputError: a detector or looker that the events need is unknown, a prompt is longer than the looker reads, or
+                a preview is to find events.
+            WeightsError: those of the looker are absent, or of another kind of model.
         """
         self._name = name
         self._settings = settings or VideoSettings()
@@ -100,16 +112,18 @@ class VideoPredictor:
         self._detector = None
         if self._classes:
             chosen = (terms.prelabel.detector if terms else None) or self._settings.detector
-            self._detector = detector or build_predictor(chosen or default_model(Kind.IMAGE), Kind.IMAGE, terms=terms)
-        self._looks = [event for event in self._guideline.events if isinstance(event, LooksLikeEvent)]
+            name_of = chosen or default_model(Kind.IMAGE)
+            origin = models_file if chosen else None
+            self._detector = detector or build_predictor(name_of, Kind.IMAGE, terms=terms, models_file=origin)
+        looks = [event for event in self._guideline.events if isinstance(event, LooksLikeEvent)]
         self._looker: Looker | None = None
-        if self._looks:
+        if looks:
             if self._settings.looker is None:
                 raise InputError(
-                    f"event {self._looks[0].name!r} needs a vision-language model; name its folder as settings.looker of "
-                    f"{name!r} in models.yaml"
+                    f"event {looks[0].name!r} needs a vision-language model; name it as settings.looker of {name!r} in "
+                    "models.yaml"
                 )
-            self._looker = Looker(self._settings.looker)
+            self._looker = looker_named(self._settings.looker, looks, models_file=models_file)
         self._detecting = threading.Lock()
         self._finder: ShotFinder | None = None
         self._device = "cpu"  # where videos are decoded
@@ -229,7 +243,7 @@ class VideoPredictor:
         )
         if self._looker is not None:
             with self._detecting:
-                events = in_order([*events, *self._looker.find(source, shots, timeline, self._looks)])
+                events = in_order([*events, *self._looker.find(source, shots, timeline)])
         return {
             Task.SHOTS: [{**_span(timeline, shot.start, shot.end), "transition": shot.transition} for shot in shots],
             Task.KEYFRAMES: [
@@ -273,4 +287,4 @@ def from_entry(entry: ModelEntry, *, terms: Terms | None = None) -> VideoPredict
     except ValidationError as error:
         problems = "; ".join(f"settings.{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
         raise InputError(f"model {entry.name!r}: {problems}; correct models.yaml") from error
-    return VideoPredictor(entry.name, terms=terms, settings=settings)
+    return VideoPredictor(entry.name, terms=terms, settings=settings, models_file=entry.models_file)
