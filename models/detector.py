@@ -1,33 +1,41 @@
 """Boxes with classes from any Ultralytics detector: .pt, .onnx, OpenVINO folder, TensorRT engine."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from contract.answers import build_answer, labelled, rejected
 from contract.errors import DeviceError, InputError, WeightsError
 from contract.errors import SourceError as _SourceError
 from contract.predictor import Description, Source
-from contract.tables import Kind, Task
+from contract.tables import Kind
 from contract.terms import Terms
+from models.boxes import Boxes, as_rows, boxes_answer, clipped
 from models.class_map import ClassMap, map_classes
 from models.content import read_content
 from models.devices import resolve
 from models.exports import Facts, read_facts
-from models.images import MAX_PIXELS, decode_image
+from models.images import MAX_PIXELS, decode_image, decode_within
+from models.jpegs import Decoded
+from models.letterbox import fit, letterboxed, unfitted
 from models.openvinocore import keep
 from models.registry import ModelEntry, Weights, weights_of
-from models.streams import Streams, open_streams
+from models.streams import Outputs, Streams, open_streams
+from models.suppression import suppressed
 from models.yolo import quiet_ultralytics
 
+PIPELINE: Final = (
+    2  # raised where the way from file to box changes, so that labels of the old and the new way differ in name
+)
 _NAMED: Final = 20  # dropped classes are listed up to so many
+_HINTS: Final = MappingProxyType({"fp32": "f32", "bf16": "bf16", None: None})
 _END_TO_END: Final = 6  # columns of a network that suppresses by itself: x1, y1, x2, y2, score, class
 
 Picture = NDArray[np.uint8]
@@ -44,6 +52,8 @@ class Settings(BaseModel):
     max_det: int = Field(default=300, gt=0)  # boxes an image
     imgsz: int | None = Field(default=None, gt=0)  # side the network sees; None is that of its training
     batch: int = Field(default=16, gt=0)  # images a forward pass
+    rect: bool = True  # a picture on OpenVINO is padded to the nearest stride only; False is the square
+    precision: Literal["fp32", "bf16"] | None = None  # of what OpenVINO computes and the weights leave open; None is its own
     half: bool = False  # half precision on CUDA
     decode_threads: int = Field(default=min(8, os.cpu_count() or 1), gt=0)
     max_pixels: int = Field(default=MAX_PIXELS, gt=0)
@@ -65,7 +75,8 @@ def _settings(entry: ModelEntry, terms: Terms | None) -> Settings:
 class Detector:
     """A detector behind the predictor's protocol; see `contract.predictor.Predictor`.
 
-    An image's boxes do not depend on its neighbours in the call: every picture is padded to the same square.
+    An image's boxes do not depend on its neighbours in the call: every picture is padded to the same square or, by OpenVINO,
+    to the rectangle that its own size calls for.
     """
 
     def __init__(self, entry: ModelEntry, *, terms: Terms | None = None) -> None:
@@ -103,6 +114,7 @@ class Detector:
             "max_det": used.max_det,
             "imgsz": used.imgsz,
             "batch": used.batch,
+            "rect": used.rect,
         }
         if self._classes.dropped:
             rest = len(self._classes.dropped) - _NAMED
@@ -112,13 +124,24 @@ class Detector:
             settings["guideline_classes_uncovered"] = ", ".join(self._classes.uncovered)
         return Description(
             name=self._entry.name,
-            version=self._weights.sha256[:12],
+            version=f"{self._weights.sha256[:12]}-{PIPELINE}",
             kind=Kind.IMAGE,
             classes=self._classes.classes,
             weights_sha256=self._weights.sha256,
             runtime=self._facts.runtime,
-            precision="fp16" if used.half and self._facts.runtime == "torch" else self._facts.precision,
+            precision=self._precision,
             settings=settings,
+        )
+
+    @property
+    def _precision(self) -> str:
+        used, facts = self._settings, self._facts
+        if used.half and facts.runtime == "torch":
+            return "fp16"
+        return (
+            used.precision
+            if used.precision and facts.runtime == "openvino" and facts.precision != "int8"
+            else facts.precision
         )
 
     def load(self, device: str) -> None:
@@ -138,7 +161,8 @@ class Detector:
         module = quiet_ultralytics()
         self._device = chosen
         if self._facts.runtime == "openvino":
-            self._streams = open_streams(self._facts.path, side=self._settings.imgsz)
+            hint = _HINTS[self._settings.precision]
+            self._streams = open_streams(self._facts.path, side=self._settings.imgsz, precision=hint)
         if self._streams is not None:
             return
         self._model = module.YOLO(str(self._facts.path), task="detect")
@@ -158,28 +182,26 @@ class Detector:
         Boxes lie within the picture and come by falling score.
         """
         if self._streams is not None:
-            return self._streams.together(self._boxes_of, images)
+            found = self._streams.together(lambda picture: self._seen(Decoded(picture, *picture.shape[:2])), images)
+            return [as_rows(boxes, self._classes.labels) for boxes in found]
         step = self._settings.batch
-        return [boxes for start in range(0, len(images), step) for boxes in self._infer(images[start : start + step])]
+        batches = [images[start : start + step] for start in range(0, len(images), step)]
+        return [as_rows(boxes, self._classes.labels) for batch in batches for boxes in self._infer(batch)]
 
     def predict(self, sources: Sequence[Source]) -> pa.Table:
         """Label `sources`: one row each, in order; what cannot be decoded is a rejected row with the reason."""
+        items = [source.item for source in sources]
+        found: list[Boxes | str] = []
         if self._streams is not None:
-            return build_answer(Kind.IMAGE, self._streams.together(self._row, sources))
-        rows: list[dict[str, Any]] = []
+            found = self._streams.together(self._look, sources)
+            return boxes_answer(items, found, self._classes.labels)
         with ThreadPoolExecutor(self._settings.decode_threads) as threads:
-            for batch, pictures in self._decoded(sources, threads):
-                seen = iter(self.detect([picture for picture in pictures if not isinstance(picture, str)]))
-                for source, picture in zip(batch, pictures, strict=True):
-                    if isinstance(picture, str):
-                        rows.append(rejected(source.item, Kind.IMAGE, picture))
-                    else:
-                        rows.append(labelled(source.item, Kind.IMAGE, {Task.BOXES: next(seen)}))
-        return build_answer(Kind.IMAGE, rows)
+            for pictures in self._decoded(sources, threads):
+                seen = iter(self._infer([picture for picture in pictures if not isinstance(picture, str)]))
+                found += [picture if isinstance(picture, str) else next(seen) for picture in pictures]
+        return boxes_answer(items, found, self._classes.labels)
 
-    def _decoded(
-        self, sources: Sequence[Source], threads: ThreadPoolExecutor
-    ) -> Iterator[tuple[Sequence[Source], list[Picture | str]]]:
+    def _decoded(self, sources: Sequence[Source], threads: ThreadPoolExecutor) -> Iterator[list[Picture | str]]:
         """Decode batch by batch, one batch ahead of the network, so that memory holds two batches at most."""
         step = self._settings.batch
         batches = [sources[start : start + step] for start in range(0, len(sources), step)]
@@ -189,7 +211,7 @@ class Detector:
             following = batches[index + 1] if index + 1 < len(batches) else []
             pictures = [future.result() for future in futures]
             ahead = [threads.submit(self._decode, source) for source in following]
-            yield batch, pictures
+            yield pictures
 
     def _decode(self, source: Source) -> Picture | str:
         try:
@@ -197,39 +219,49 @@ class Detector:
         except _SourceError as error:
             return str(error)
 
-    def _row(self, source: Source) -> dict[str, Any]:
-        picture = self._decode(source)
-        if isinstance(picture, str):
-            return rejected(source.item, Kind.IMAGE, picture)
-        return labelled(source.item, Kind.IMAGE, {Task.BOXES: self._boxes_of(picture)})
-
-    def _boxes_of(self, picture: Picture) -> list[Box]:
-        """Return the boxes of one RGB picture, by a stream."""
-        from ultralytics.data.augment import LetterBox
-        from ultralytics.utils.ops import scale_boxes
-
+    def _look(self, source: Source) -> Boxes | str:
+        """Return the boxes of a source by a stream, or why there are none."""
         assert self._streams is not None  # noqa: S101  only then is it called
-        shape = (self._streams.height, self._streams.width)
-        found = self._suppressed(self._streams.forward(np.ascontiguousarray(LetterBox(shape)(image=picture))))
-        scale_boxes(shape, found, picture.shape[:2])
-        return _boxes(found.astype(np.float64), picture.shape[1::-1], self._classes.labels)
+        within = (self._streams.height, self._streams.width)
+        try:
+            return self._seen(decode_within(read_content(source), within=within, max_pixels=self._settings.max_pixels))
+        except _SourceError as error:
+            return str(error)
 
-    def _suppressed(self, output: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return rows of x1, y1, x2, y2, score, class out of the network's output, in pixels of its input."""
+    def _seen(self, picture: Decoded) -> Boxes:
+        """Return the boxes of one picture, by a stream."""
+        streams, used = self._streams, self._settings
+        assert streams is not None  # noqa: S101  only then is it called
+        stride = streams.stride if used.rect else None
+        place = fit(picture.height, picture.width, within=(streams.height, streams.width), stride=stride)
+        rows = streams.infer(letterboxed(picture.pixels, place), self._rows if streams.cut else self._suppressed)
+        corners = unfitted(rows[:, :4], place)
+        return clipped(np.concatenate([corners, rows[:, 4:]], axis=1).astype(np.float64), (picture.width, picture.height))
+
+    def _rows(self, outputs: Outputs) -> NDArray[np.float32]:
+        """Return rows of x1, y1, x2, y2, score, class out of what the head says, in pixels of the network's input."""
+        assert self._streams is not None  # noqa: S101  only then is it called
+        used = self._settings
+        found = self._streams.candidates(outputs, least=used.conf)
+        return suppressed(found, iou=used.iou, max_det=used.max_det, classes=self._classes.labels.keys())
+
+    def _suppressed(self, outputs: Outputs) -> NDArray[np.float32]:
+        """Return the same out of the output of a whole network, by Ultralytics."""
         import torch
         from ultralytics.utils.nms import non_max_suppression
 
         used = self._settings
+        output = outputs[0]
         if output.shape[-1] != _END_TO_END:
             likely = output[0, 4:].max(axis=0) > used.conf  # suppression drops the others first: a hundredth is left
             likely[: _END_TO_END + 1] = True  # it takes an output of six candidates for one of six columns
             output = output[:, :, likely]
         options: dict[str, Any] = {"max_det": used.max_det, "classes": sorted(self._classes.labels)}
-        (rows,) = non_max_suppression(torch.from_numpy(output), used.conf, used.iou, **options)
-        suppressed: NDArray[np.float32] = rows.numpy()
-        return suppressed
+        (rows,) = non_max_suppression(torch.from_numpy(output.copy()), used.conf, used.iou, **options)
+        found: NDArray[np.float32] = rows.numpy()
+        return found
 
-    def _infer(self, images: Sequence[Picture]) -> list[list[Box]]:
+    def _infer(self, images: Sequence[Picture]) -> list[Boxes]:
         if self._model is None:
             raise InputError(f"model {self._entry.name!r} is not loaded; call load(device) first")
         if not images:
@@ -244,7 +276,7 @@ class Detector:
         bgr = [np.ascontiguousarray(image[..., ::-1]) for image in images]
         results = self._model.predict(bgr, rect=False, verbose=False, save=False, stream=False, **options)
         return [
-            _boxes(result.boxes.data.cpu().numpy().astype(np.float64), image.shape[1::-1], self._classes.labels)
+            clipped(result.boxes.data.cpu().numpy().astype(np.float64), (image.shape[1], image.shape[0]))
             for result, image in zip(results, images, strict=True)
         ]
 
@@ -258,19 +290,6 @@ def _device_for(facts: Facts, device: str) -> str:
     if facts.runtime == "tensorrt" and chosen == "cpu":
         raise DeviceError(f"{facts.path}: a TensorRT engine needs CUDA, and the device is cpu; give .pt or .onnx weights")
     return chosen
-
-
-def _boxes(rows: NDArray[np.float64], size: tuple[int, ...], labels: Mapping[int, str]) -> list[Box]:
-    """Rows of x1, y1, x2, y2, score, class as clipped boxes by falling score; what has no area is left out."""
-    width, height = size
-    rows = rows[np.argsort(-rows[:, 4], kind="stable")]
-    boxes = []
-    for x1, y1, x2, y2, score, number in rows.tolist():
-        left, top = min(max(x1, 0.0), width), min(max(y1, 0.0), height)
-        w, h = min(max(x2, 0.0), width) - left, min(max(y2, 0.0), height) - top
-        if w > 0 and h > 0:
-            boxes.append({"label": labels[int(number)], "x": left, "y": top, "w": w, "h": h, "score": score})
-    return boxes
 
 
 def from_entry(entry: ModelEntry, *, terms: Terms | None = None) -> Detector:

@@ -22,7 +22,7 @@ from contract.errors import DeviceError, InputError, WeightsError
 from contract.guideline import Guideline, LabelDefinition
 from contract.predictor import Predictor, Source
 from contract.tables import Kind, State
-from models.detector import Detector, _boxes, from_entry
+from models.detector import Detector, from_entry
 from models.exports import read_facts
 from models.registry import ModelEntry, build_predictor
 from models.scenes import CLASSES, render_scene
@@ -180,14 +180,6 @@ def test_changed_weights_are_seen_at_load(weights: Path, tmp_path: Path) -> None
     path.write_bytes(weights.read_bytes() + b"x")
     with pytest.raises(WeightsError, match="differs"):
         found.load("cpu")
-
-
-def test_rows_become_clipped_boxes() -> None:
-    rows = np.array([[-3, 2, 5, 4, 0.5, 1], [9, 9, 12, 12, 0.9, 0], [4, 4, 4, 8, 0.8, 0], [20, 1, 30, 2, 0.7, 0]], float)
-    assert _boxes(rows, (10, 10), {0: "a", 1: "b"}) == [
-        {"label": "a", "x": 9.0, "y": 9.0, "w": 1.0, "h": 1.0, "score": 0.9},
-        {"label": "b", "x": 0.0, "y": 2.0, "w": 5.0, "h": 2.0, "score": 0.5},
-    ]
 
 
 # What must not be loaded

@@ -3,6 +3,7 @@
 import io
 import threading
 import warnings
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import models.detector
+from contract.answers import check_answer
 from contract.predictor import Source, calls_at_once
 from contract.tables import Kind, State
 from models.class_map import map_classes
 from models.detector import Detector
+from models.openvinocore import openvino_core
+from models.openvinonets import agrees, cut_head
 from models.registry import ModelEntry
 from models.scenes import CLASSES, render_scene
 from models.streams import Streams, open_streams
@@ -31,10 +35,10 @@ pytest.importorskip("openvino")
 LOW = {"conf": 0.0001, "max_det": 20}
 
 
-def exported(folder: Path, *, dynamic: bool) -> Path:
+def exported(folder: Path, *, dynamic: bool, architecture: str | None = None) -> Path:
     torch.manual_seed(7)
-    model = quiet_ultralytics().YOLO(str(write_architecture(folder)), task="detect")
-    model.model.names = dict(enumerate(CLASSES))
+    model = quiet_ultralytics().YOLO(architecture or str(write_architecture(folder)), task="detect")
+    model.model.names = dict(enumerate(CLASSES)) if architecture is None else model.model.names
     model.save(str(folder / "tiny.pt"))
     again = quiet_ultralytics().YOLO(str(folder / "tiny.pt"))
     with warnings.catch_warnings():
@@ -48,8 +52,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def loaded(folder: Path, **more: Any) -> Detector:
-    entry = ModelEntry(name="tiny", kind=Kind.IMAGE, loader="ultralytics", path=folder, settings={**LOW, **more})
-    found = Detector(entry)
+    settings = {**LOW, "precision": "fp32", **more} if folder.is_dir() else {**LOW, **more}
+    found = Detector(ModelEntry(name="tiny", kind=Kind.IMAGE, loader="ultralytics", path=folder, settings=settings))
     found.load("cpu")
     return found
 
@@ -60,11 +64,26 @@ def streamed(folder: Path) -> Detector:
 
 
 @pytest.fixture(scope="module")
-def plain(folder: Path) -> Detector:
-    """The same weights by Ultralytics' predict."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(models.detector, "open_streams", lambda *_, **__: None)
-        return loaded(folder)
+def squares(folder: Path) -> Detector:
+    return loaded(folder, rect=False)
+
+
+class Ultralytics:
+    """The same weights in torch by Ultralytics' own prediction, one picture at a time, padded as `rect` says."""
+
+    def __init__(self, weights: Path, *, rect: bool, side: int = 64) -> None:
+        self._model = quiet_ultralytics().YOLO(str(weights), task="detect")
+        self._options = {**LOW, "rect": rect, "imgsz": side, "iou": 0.7, "verbose": False, "device": "cpu"}
+
+    def predict(self, asked: Sequence[Source]) -> list[list[list[float]]]:
+        """Return x, y, w, h, score, class of each box."""
+        found = []
+        for source in asked:
+            bgr = np.ascontiguousarray(np.asarray(Image.open(io.BytesIO(source.data or b"")))[..., ::-1])
+            (result,) = self._model.predict(bgr, **self._options)
+            rows = result.boxes.data.double().tolist()
+            found.append([[x1, y1, x2 - x1, y2 - y1, score, kind] for x1, y1, x2, y2, score, kind in rows])
+        return found
 
 
 def sources(count: int) -> list[Source]:
@@ -77,37 +96,78 @@ def sources(count: int) -> list[Source]:
     return found
 
 
-def assert_same(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> None:
-    assert [row["item"] for row in ours] == [row["item"] for row in theirs]
-    assert sum(len(row["boxes"]) for row in theirs) > 10
-    for row, other in zip(ours, theirs, strict=True):
-        assert len(row["boxes"]) == len(other["boxes"])
-        for box, wanted in zip(row["boxes"], other["boxes"], strict=True):
-            assert box["label"] == wanted["label"]
-            assert [box[key] for key in "xywh"] == pytest.approx([wanted[key] for key in "xywh"], abs=1e-2)
-            assert box["score"] == pytest.approx(wanted["score"], abs=1e-5)
+def assert_same(ours: list[dict[str, Any]], theirs: list[list[list[float]]], names: Mapping[int, str]) -> None:
+    assert sum(map(len, theirs)) > 10
+    for row, boxes in zip(ours, theirs, strict=True):
+        assert len(row["boxes"]) == len(boxes)
+        for box, wanted in zip(row["boxes"], boxes, strict=True):
+            assert box["label"] == names[int(wanted[5])]
+            assert [box[key] for key in "xywh"] == pytest.approx(wanted[:4], abs=2e-2)
+            assert box["score"] == pytest.approx(wanted[4], abs=1e-5)
 
 
-def test_the_boxes_are_those_of_ultralytics(streamed: Detector, plain: Detector) -> None:
+@pytest.mark.parametrize("rect", [True, False])
+def test_the_boxes_are_those_of_ultralytics_in_torch(
+    folder: Path, streamed: Detector, squares: Detector, rect: bool
+) -> None:
     asked = sources(9)
-    assert_same(streamed.predict(asked).to_pylist(), plain.predict(asked).to_pylist())
-    assert streamed.describe() == plain.describe()
-    assert (calls_at_once(plain), calls_at_once(streamed)) == (1, streamed.calls_at_once)
-    assert streamed.predict([]).num_rows == 0
+    detector = streamed if rect else squares
+    assert detector._streams is not None
+    assert detector._streams.cut
+    theirs = Ultralytics(folder.parent / "tiny.pt", rect=rect).predict(asked)
+    assert_same(detector.predict(asked).to_pylist(), theirs, dict(enumerate(CLASSES)))
     picture = render_scene(4, width=96, height=64)[0]
-    assert streamed.detect([picture, picture])[1] == streamed.detect([picture])[0]
+    assert detector.detect([picture, picture])[1] == detector.detect([picture])[0]
+
+
+def test_streams_answer_as_everybody_does(streamed: Detector, folder: Path) -> None:
+    assert streamed.predict([]).num_rows == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models.detector, "open_streams", lambda *_, **__: None)
+        plain = loaded(folder)
+    assert (calls_at_once(plain), calls_at_once(streamed)) == (1, streamed.calls_at_once)
+    assert streamed.describe() == plain.describe()
+    assert check_answer(Kind.IMAGE, sources(3), streamed.predict(sources(3))).schema == plain.predict(sources(3)).schema
+
+
+@pytest.mark.parametrize(("name", "cut"), [("yolo11n.yaml", True), ("yolo26n.yaml", False)])
+def test_every_cell_of_a_rectangle_is_that_of_torch(name: str, cut: bool, tmp_path: Path) -> None:
+    streams = open_streams(exported(tmp_path, dynamic=False, architecture=name), side=None, precision="f32")
+    assert streams is not None
+    assert (streams.cut, streams.stride) == ((True, 32) if cut else (False, None))  # the other suppresses by itself
+    if not cut:
+        return
+    network = quiet_ultralytics().YOLO(str(tmp_path / "tiny.pt")).model.eval()
+    for height, width in ((32, 64), (64, 32), (64, 64)):
+        picture = np.random.default_rng(height).integers(0, 256, (height, width, 3), np.uint8)
+        found = streams.together(lambda one: streams.infer(one, lambda out: streams.candidates(out, least=0)), [picture])[0]
+        with torch.no_grad():
+            wanted = network(torch.from_numpy(picture.transpose(2, 0, 1)[None].copy()).float() / 255)[0][0].numpy()
+        corners = np.concatenate([wanted[:2] - wanted[2:4] / 2, wanted[:2] + wanted[2:4] / 2]).T
+        np.testing.assert_allclose(found.corners, corners, atol=2e-2)
+        np.testing.assert_allclose(found.scores, wanted[4:].max(axis=0), atol=1e-5)
 
 
 def test_a_model_of_any_size_sees_the_side_that_is_set(tmp_path: Path) -> None:
     open_model = exported(tmp_path, dynamic=True)
-    streams = open_streams(open_model, side=96)
-    assert streams is not None
-    assert (streams.height, streams.width) == (96, 96)
     ours = loaded(open_model, imgsz=96)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(models.detector, "open_streams", lambda *_, **__: None)
-        theirs = loaded(open_model, imgsz=96)
-    assert_same(ours.predict(sources(3)).to_pylist(), theirs.predict(sources(3)).to_pylist())
+    assert ours._streams is not None
+    assert (ours._streams.height, ours._streams.width, ours._streams.stride) == (96, 96, 32)
+    theirs = Ultralytics(tmp_path / "tiny.pt", rect=True, side=96).predict(sources(3))
+    assert_same(ours.predict(sources(3)).to_pylist(), theirs, dict(enumerate(CLASSES)))
+
+
+def test_an_end_that_decodes_otherwise_is_not_cut_off(folder: Path) -> None:
+    import openvino
+    from openvino import opset13 as ops
+
+    model = openvino_core().read_model(next(folder.glob("*.xml")))
+    cut = cut_head(model)
+    assert cut is not None
+    noise = np.random.default_rng(0).integers(0, 256, (1, 3, 64, 64), np.uint8)
+    assert agrees(model, cut, noise)
+    moved = ops.add(model.outputs[0].get_node().input_value(0), np.float32(3.0))  # as if cells had other centres
+    assert not agrees(openvino.Model([ops.result(moved)], model.get_parameters(), "moved"), cut, noise)
 
 
 def test_callers_side_by_side_each_get_their_own(streamed: Detector) -> None:
@@ -141,32 +201,31 @@ def test_what_the_work_raises_is_raised_and_nothing_stays_under_way(folder: Path
         with pytest.raises(ArithmeticError):
             streams.together(work, items)
     used = lone_or_shared(streams)
-    assert used == ["alone"]
+    assert used == ["LATENCY"]
+
+
+SQUARE = np.zeros((64, 64, 3), np.uint8)
 
 
 def lone_or_shared(streams: Streams) -> list[str]:
     """Return which of its two networks a lone picture goes through."""
     used: list[str] = []
-    picture = np.zeros((streams.height, streams.width, 3), np.uint8)
+    wanted = streams._requests_for
 
-    class Noted:
-        def __init__(self, request: Any) -> None:
-            self._request = request
+    def noted(shape: tuple[int, int], hint: str) -> Any:
+        used.append(hint)
+        return wanted(shape, hint)
 
-        def infer(self, *arguments: Any, **options: Any) -> Any:
-            used.append("alone")
-            return self._request.infer(*arguments, **options)
-
-    streams._alone = Noted(streams._alone)
-    streams.together(streams.forward, [picture])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streams, "_requests_for", noted)
+        streams.together(lambda picture: streams.infer(picture, len), [SQUARE])
     return used
 
 
 def test_a_picture_with_company_does_not_go_alone(folder: Path) -> None:
     streams = open_streams(folder, side=None)
     assert streams is not None
-    picture = np.zeros((streams.height, streams.width, 3), np.uint8)
-    assert lone_or_shared(streams) == ["alone"]
+    assert lone_or_shared(streams) == ["LATENCY"]
     held, go = threading.Event(), threading.Event()
 
     def slow(_: int) -> None:
@@ -176,8 +235,7 @@ def test_a_picture_with_company_does_not_go_alone(folder: Path) -> None:
     with ThreadPoolExecutor(1) as thread:
         other = thread.submit(streams.together, slow, [0])
         held.wait(60)
-        streams._alone = None  # would fail if it were used
-        streams.together(streams.forward, [picture])
+        assert lone_or_shared(streams) == ["THROUGHPUT"]
         go.set()
         other.result()
 
@@ -193,7 +251,7 @@ def test_unlikely_candidates_may_be_left_out_before_suppression(count: int, seed
     detector.__dict__["_classes"] = map_classes({0: "a", 1: "b"}, None)
     output = candidates(count, seed)
     (wanted,) = non_max_suppression(torch.from_numpy(output.copy()), 0.25, iou, max_det=10, classes=[0, 1])
-    assert np.array_equal(detector._suppressed(output.copy()), wanted.numpy())
+    assert np.array_equal(detector._suppressed([output.copy()]), wanted.numpy())
 
 
 def candidates(likely: int, seed: int) -> NDArray[np.float32]:
