@@ -102,9 +102,9 @@ def test_suppression_is_that_of_ultralytics(count: int, seed: int, iou: float, m
 
     draws = np.random.default_rng(seed)
     centres, sizes = draws.integers(10, 30, (2, 2, count)).astype(np.float32)
-    scores = draws.permutation(np.arange(1, count + 1)).astype(np.float32) / (count + 1)
+    scores: NDArray[np.float32] = draws.permutation(np.arange(1, count + 1)).astype(np.float32) / np.float32(count + 1)
     classes = draws.integers(0, 3, count)
-    corners = np.concatenate([centres - sizes / 2, centres + sizes / 2]).T
+    corners: NDArray[np.float32] = np.concatenate([centres - sizes / 2, centres + sizes / 2]).T.astype(np.float32)
     ours = suppressed(Candidates(corners, scores, classes), iou=iou, max_det=most, classes={0, 2})
     prediction = np.zeros((1, 7, count + 7), np.float32)  # six columns would mean something else to it
     prediction[0, :4, :count] = np.concatenate([centres, sizes])
