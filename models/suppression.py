@@ -27,5 +27,5 @@ def suppressed(found: Candidates, *, iou: float, max_det: int, classes: Collecti
     rows = np.concatenate([found.corners[kept], found.scores[kept, None], numbers[:, None]], axis=1)
     apart = torch.from_numpy(rows[:, :4] + numbers[:, None] * np.float32(_APART))
     order = nms(apart, torch.from_numpy(np.ascontiguousarray(rows[:, 4])), iou)[:max_det]
-    found: NDArray[np.float32] = rows[order.numpy()]
-    return found
+    kept_rows: NDArray[np.float32] = rows[order.numpy()]
+    return kept_rows
