@@ -29,7 +29,7 @@ def check_terms(contract: Path, *, picture: Path | None, as_json: bool) -> int:
     terms = load_terms(contract)
     found = chances_of(terms)
     if picture is not None:
-        write_bytes(picture, operating_picture(found, captions(found), media=_media(picture)))
+        write_bytes(picture, operating_picture(found, captions(found), media=media_of(picture)))
     told = chances_in_words(found)
     words = {"zh": f"{reading(terms, 'zh')}\n{told.zh}", "en": f"{reading(terms, 'en')}\n{told.en}"}
     if as_json:
@@ -41,7 +41,12 @@ def check_terms(contract: Path, *, picture: Path | None, as_json: bool) -> int:
     return EXIT_DONE
 
 
-def _media(picture: Path) -> Media:
+def media_of(picture: Path) -> Media:
+    """Return the form of a picture by its ending.
+
+    Raises:
+        InputError: the ending is neither .svg nor .png.
+    """
     media: dict[str, Media] = {".svg": "svg", ".png": "png"}
     if picture.suffix.lower() not in media:
         raise InputError(f"{picture}: a picture is written as .svg or .png; give the file one of these endings")

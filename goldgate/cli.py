@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
-from goldgate import delivery_commands, lot_commands, review_commands
+from goldgate import delivery_commands, lot_commands, plan_commands, review_commands
 from goldgate.console import guarded, log_to_stderr
 from goldgate.keys_commands import keys_app
 from goldgate.options import (
@@ -49,6 +49,7 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(lot_commands.dispute_app, name="dispute")
 app.command("rework")(lot_commands.rework)
 app.command("settle")(lot_commands.settle)
+app.command("plan")(plan_commands.plan)
 app.command("queue")(review_commands.queue)
 app.command("duplicates")(review_commands.duplicates)
 app.command("saving")(lot_commands.saving)
@@ -77,22 +78,6 @@ def check(
     from goldgate.checking import check_terms
 
     return check_terms(contract, picture=picture, as_json=json_)
-
-
-@app.command()
-def plan(
-    threshold: Annotated[float, typer.Option(help="Share of correct items that the terms demand, for example 0.9.")],
-    good: Annotated[float, typer.Option(help="Share that is to be accepted, for example 0.95.")],
-    confidence: Annotated[float, typer.Option(help="That work at the threshold is not accepted.")] = 0.95,
-    vendor_confidence: Annotated[float, typer.Option(help="That good work is accepted.")] = 0.95,
-    lot: Annotated[int | None, typer.Option(help="Items of the lot; endless if left out.")] = None,
-    json_: JsonOption = False,
-) -> int:
-    """Weigh sample sizes against risks, before terms are written."""
-    from goldgate.planning import plan_samples
-
-    vendor = vendor_confidence
-    return plan_samples(threshold, good, confidence=confidence, vendor=vendor, lot=lot, as_json=json_)
 
 
 @app.command()
