@@ -1,5 +1,6 @@
 """Rates as the times of a run's files tell them, and as they are typed."""
 
+import datetime
 import os
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def lot_with_run(root: Path, receipts: list[tuple[Kind, int, float]], *, begun: 
         rejects_sha256=NONE,
         texts_sha256=None,
         roots=(),
-        created="2025-01-01T00:00:00+00:00",  # type: ignore[arg-type]
+        created=datetime.datetime(2025, 1, 1, tzinfo=datetime.timezone.utc),
     )
     write_json(lot.receipt, intake.model_dump(mode="json"))
     folder = lot.drafts / "run1"
