@@ -98,8 +98,10 @@ class OpenVideo:
         """Compare the end of what was decoded, or seen as far as second `seen_s`, with what the container declares.
 
         Raises:
-            SourceError: the file is cut off.
+            SourceError: the file is cut off, or no time passes in it.
         """
+        if clock.stands_still:
+            raise SourceError("its timestamps do not advance")
         stream, declared = self.stream, 0.0
         if stream.duration is not None and stream.time_base is not None:
             declared = float(stream.duration * stream.time_base)

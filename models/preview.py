@@ -88,8 +88,14 @@ class _Reader:
             self.since = None
 
     def times(self) -> NDArray[np.float64]:
-        """Return the seconds at which frames begin, without those that need what is lost."""
+        """Return the seconds at which frames begin, without those that need what is lost.
+
+        Raises:
+            SourceError: several frames begin at one time and none at another.
+        """
         times = np.unique(np.array(self.shown, np.float64))
+        if len(times) == 1 < len(self.shown):
+            raise SourceError("its timestamps do not advance")
         for begin, end in self.gaps:
             times = times[(times < begin) | (times >= end)]
         return times

@@ -80,6 +80,8 @@ class Clock:
         self._step = step
         self._times = array("d")
         self._last_duration = 0.0
+        self._told = 0  # frames with a timestamp
+        self._latest = 0.0
         self.first = 0.0  # seconds of the stream at which the first frame is shown
 
     @property
@@ -97,8 +99,16 @@ class Clock:
         """The last frame in words."""
         return f"{self._times[-1]:.3f} s (frame {self.frames - 1})" if self._times else "no frame"
 
+    @property
+    def stands_still(self) -> bool:
+        """Whether there are timestamps, and none is later than the first."""
+        return self._told > 1 and self._latest <= self.first
+
     def tick(self, shown: float | None, duration: float) -> float:
         """Take the next frame, shown at second `shown` of the stream for `duration` (0: unknown); return its seconds."""
+        if shown is not None:
+            self._latest = max(self._latest, shown) if self._told else shown
+            self._told += 1
         if not self._times:
             self.first = shown or 0.0
             self._times.append(0.0)

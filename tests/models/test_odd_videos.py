@@ -85,6 +85,30 @@ def cut_off(share: float, container: str, **options: str) -> bytes:
     return data[: int(share * len(data))]
 
 
+def without_time() -> bytes:
+    """Return pictures that are all shown at second 0, each for no time."""
+    given = longvideos.encode(FEW, codec="mjpeg", options={"strict": "unofficial"})
+    held = io.BytesIO()
+    with av.open(io.BytesIO(given), "r") as video, av.open(held, "w", format="matroska") as output:
+        stream = output.add_stream_from_template(video.streams.video[0])
+        for packet in video.demux(video=0):
+            if packet.size:
+                packet.pts = packet.dts = packet.duration = 0
+                packet.stream = stream
+                output.mux(packet)
+    return held.getvalue()
+
+
+def duration_of_zero(*boxes: str) -> bytes:
+    """Return an MP4 whose `boxes` (ISO/IEC 14496-12: mvhd, tkhd, mdhd, elst of version 0) declare that it lasts for 0 s."""
+    data = bytearray(longvideos.encode(FEW, container="mp4", options={"bf": "0"}))
+    for box in boxes:
+        at = data.index(box.encode()) + 4 + {"mvhd": 16, "tkhd": 20, "mdhd": 16, "elst": 8}[box]
+        assert any(data[at : at + 4])
+        data[at : at + 4] = bytes(4)
+    return bytes(data)
+
+
 # What is made, how intake takes its content, frames of the labels or a word of the reason, and what the labels lack.
 CASES: dict[str, tuple[Callable[[], bytes], str, int | str, str | None]] = {
     "no video stream": (sound_only, "video/mp4", "no video stream, only audio", None),
@@ -108,6 +132,23 @@ CASES: dict[str, tuple[Callable[[], bytes], str, int | str, str | None]] = {
         lambda: longvideos.encode(longvideos.pictures(1440), stamps=[60_000 * at for at in range(1440)]),
         "video/x-matroska",
         1440,
+        None,
+    ),
+    "a page": (lambda: b"<!doctype html><title>Not found</title>", "video/mp4", "not a video that can be opened", None),
+    "an archive": (lambda: b"PK\3\4" + bytes(3000), "video/mp4", "not a video that can be opened", None),
+    "another container": (lambda: longvideos.encode(FEW, container="avi", codec="mpeg4"), "video/x-msvideo", 24, None),
+    "no time passes": (without_time, "video/x-matroska", "its timestamps do not advance", None),
+    "zero duration": (lambda: duration_of_zero("mvhd", "tkhd", "mdhd"), "video/mp4", 24, None),
+    "zero duration, and an edit of that": (
+        lambda: duration_of_zero("mvhd", "tkhd", "mdhd", "elst"),
+        "video/mp4",
+        "holds no frames",
+        None,
+    ),
+    "a second more than 24 hours": (
+        lambda: longvideos.encode(FEW[:3], stamps=[0, 60_000, 86_401_000]),
+        "video/x-matroska",
+        "more than the limit of 86400 s",
         None,
     ),
     "one frame": (lambda: longvideos.encode(FEW[:1], container="mp4"), "video/mp4", 1, None),

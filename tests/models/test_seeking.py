@@ -18,12 +18,14 @@ from contract.predictor import Source
 from contract.tables import Kind
 from models.frames import Timeline, VideoReader
 from models.seeking import Found, PacketIndex, Place, find_frames, runs_of
+from models.stills import upright
 from tests.oracles.numberedvideos import Making, cut_without_decoding, decoded_numbers, make, number_in
 
 UNEVEN = [0, 40, 80, 200, 240, 300, 310, 350, 500, 900, 940, 980, 1020, 1200, 1240, 1333, 1366, 1400, 2000, 2040, 2500, 2510]
 LATE = [5000 + 40 * at for at in range(40)]
 OPEN = {"x264-params": "open-gop=1"}
 REFRESH = {"x264-params": "intra-refresh=1:keyint=12", "bf": "0"}
+HEVC = "keyint=12:bframes=3:log-level=none"
 MAKINGS = {
     "mp4": Making(),
     "mkv": Making(container="matroska"),
@@ -42,6 +44,11 @@ MAKINGS = {
     "late ts": Making(container="mpegts", milliseconds=LATE),
     "10 bits": Making(pixels="yuv420p10le"),
     "vp9": Making(codec="libvpx-vp9", container="webm", size=(131, 77), options={"deadline": "realtime", "cpu-used": "8"}),
+    "hevc mp4": Making(codec="libx265", options={"x265-params": f"{HEVC}:open-gop=0"}),
+    "hevc open mp4": Making(codec="libx265", options={"x265-params": f"{HEVC}:open-gop=1"}),
+    "hevc open uneven mkv": Making(
+        codec="libx265", container="matroska", milliseconds=UNEVEN, options={"x265-params": f"{HEVC}:open-gop=1"}
+    ),
     "hidden frames": Making(codec="libvpx", container="webm", options={"auto-alt-ref": "1", "lag-in-frames": "16"}),
     "refresh ts": Making(container="mpegts", options=REFRESH),
     "refresh mp4": Making(options=REFRESH),
@@ -82,6 +89,21 @@ def test_every_frame_is_the_one_that_a_pass_from_the_start_gives(making: Making)
     data = make(making)
     check(data)
     assert len(places_of(data)) == len(making.stamps)
+
+
+@pytest.mark.parametrize("turn", [90, 180, -90])
+@pytest.mark.parametrize("first", [0, 13])
+def test_a_phones_video_gives_its_frames_upright(turn: int, first: int) -> None:
+    """Turned, at a variable rate, with B-frames, from late on, and cut in the phone without encoding again."""
+    data = make(Making(container="mov", turn=turn, milliseconds=[700 + at for at in UNEVEN], options={"g": "6", **OPEN}))
+    if first:
+        data = cut_without_decoding(data, first)
+    places = places_of(data)
+    assert len(places) == len(UNEVEN) - first
+    for chosen in (places, *([place] for place in places)):
+        for found in find_frames(video(data), chosen):
+            assert number_in(np.asarray(upright(found))) == found.frame + first
+            assert found.time_s == pytest.approx((UNEVEN[found.frame + first] - UNEVEN[first]) / 1000)
 
 
 def test_timestamps_are_those_of_the_file(tmp_path: Path) -> None:
