@@ -30,7 +30,8 @@ def path_problem(path: str) -> str | None:
 def clashes(paths: Iterable[str]) -> list[str]:
     """Return the paths that stand twice, and those of files that are also another path's folder."""
     seen: set[str] = set()
-    twice, folders = [], set()
+    folders: set[str] = set()
+    twice = []
     for path in paths:
         if path in seen:
             twice.append(path)

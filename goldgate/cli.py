@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
-from goldgate import delivery_commands, lot_commands, plan_commands, review_commands
+from goldgate import delivery_commands, lot_commands, package_commands, plan_commands, review_commands
 from goldgate.console import guarded, log_to_stderr
 from goldgate.keys_commands import keys_app
 from goldgate.options import (
@@ -56,6 +56,9 @@ app.command("saving")(lot_commands.saving)
 app.add_typer(delivery_commands.keypair_app, name="keypair")
 app.command("checkpoint")(delivery_commands.checkpoint)
 app.command("verify-log")(delivery_commands.verify_log)
+app.command("deliver")(package_commands.deliver)
+app.command("verify")(package_commands.verify)
+app.command("unpack")(package_commands.unpack)
 
 _TASKS: Final = ("boxes", "sentiment", "shots", "keyframes", "events")
 

@@ -24,12 +24,13 @@ from qa.report import evidence, figures, plots
 from qa.words import wording
 from qa.words.rulewords import rule_words
 from qa.words.wording import Words
+from qa.words.wording_delivery import DELIVERY_WORDS
 from qa.words.wording_quality import QUALITY_WORDS
 from qa.words.wording_shots import SHOT_WORDS
 
 _REJECT_EXAMPLES: Final = 3
 _MOST_CLASS_ROWS: Final = 100
-_SAYINGS: Final = {**QUALITY_WORDS, **SHOT_WORDS, **wording.WORDS}
+_SAYINGS: Final = {**DELIVERY_WORDS, **QUALITY_WORDS, **SHOT_WORDS, **wording.WORDS}
 _TASK_WORDS: Final = {
     Task.BOXES.value: wording.WORDS["boxes"],
     Task.SENTIMENTS.value: wording.WORDS["sentiment"],
@@ -86,7 +87,7 @@ def render(report: ReportInput) -> str:
     boxes = report.scores.get(Task.BOXES)
     sentiment = report.scores.get(Task.SENTIMENTS)
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             report=report,
@@ -103,7 +104,8 @@ def render(report: ReportInput) -> str:
     )
 
 
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Return what the templates of a report or a delivery may use."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("qa.report"),
         autoescape=True,
