@@ -8,6 +8,7 @@ from qa.words.wording import Words
 DELIVERY_WORDS: Final[Mapping[str, Words]] = {
     "statistics_title": Words("标注结果统计报告", "Statistics of the delivery"),
     "certificate_title": Words("验收证书", "Acceptance certificate"),
+    "contract_and_package": Words("合同编号 / 交付包", "Contract / package"),
     "package": Words("交付包", "Package"),
     "delivered_lots": Words("交付批次", "Lots delivered"),
     "volumes_title": Words("数量", "Volumes"),

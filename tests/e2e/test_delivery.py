@@ -12,9 +12,13 @@ from qa.verifier.report import verify as verify_report
 pytestmark = pytest.mark.e2e
 
 
+FORMATS = ["coco", "labelstudio", "jsonl", "yolo", "yolo-darknet", "voc", "cvat", "xanylabeling", "activitynet"]
+
+
 @pytest.fixture
-def accepted(lot: Any) -> Any:
+def accepted(make_lot: Any) -> Any:
     """A lot that was accepted, its labels by two people whose names nobody outside is to learn."""
+    lot = make_lot(formats=FORMATS)
     folder = lot.folder("work")
     path = folder / "sentiments.jsonl"
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -51,7 +55,9 @@ def test_a_delivery_from_verdict_to_client(accepted: Any) -> None:
     assert cli("verify", package, *opening(lot), "--contract-id", "DEMO-2025") == 0, cli.out + cli.err
     assert "its totals are those of its own files" in cli.out
     assert cli("unpack", package, *opening(lot), "--out", out, "--json") == 0, cli.err
-    (told,) = cli.json()["lots"]
+    document = cli.json()
+    assert document["not_recounted"] == ["cvat", "xanylabeling", "yolo-darknet"]  # and of activitynet there is nothing
+    (told,) = document["lots"]
     assert told["totals"]["items"]["text"] == {"labelled": 40}
     assert sum(told["totals"]["items"]["image"].values()) == 40
     made = out / "lots" / "made"
