@@ -20,10 +20,15 @@ from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 LARGE: Final = 256 << 20
 SMALL: Final = 50_000
+
+
+def read_only(path: Path) -> BinaryIO:
+    """Open a file for reading."""
+    return path.open("rb")
 
 
 def files_of(folder: Path, sizes: list[int]) -> list[Any]:
@@ -36,7 +41,7 @@ def files_of(folder: Path, sizes: list[int]) -> list[Any]:
     for number, size in enumerate(sizes):
         path = folder / f"{number:06d}.bin"
         path.write_bytes(os.urandom(size))
-        found.append(Content(path.name, size, sha256_file(path), partial(path.open, "rb")))
+        found.append(Content(path.name, size, sha256_file(path), partial(read_only, path)))
     return found
 
 
