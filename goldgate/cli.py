@@ -362,6 +362,25 @@ def models_pull(name: str, models_file: ModelsFileOption = None) -> int:
     return pull_model(name, models_file)
 
 
+@models_app.command("build")
+def models_build(
+    name: Annotated[str, typer.Argument(help="A detector of the models file, or .pt weights.")],
+    calibration: Annotated[
+        Path, typer.Option(help="Pictures like the contract's, with their COCO instances if you have them.")
+    ],
+    runtime: Annotated[
+        str | None, typer.Option(help="openvino, onnxruntime, tensorrt or torch; the device's if left out.")
+    ] = None,
+    precision: Annotated[str | None, typer.Option(help="bf16, int8, fp16 or fp32; the runtime's if left out.")] = None,
+    device: DeviceOption = "auto",
+    models_file: ModelsFileOption = None,
+) -> int:
+    """Make a detector ready for its runtime ahead of time, unless its AP would change."""
+    from goldgate.model_building import build_model, read_order
+
+    return build_model(name, read_order(runtime, precision, device, calibration), models_file)
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run the command line on `arguments` and return the exit status."""
     debug = "--debug" in arguments

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import pyarrow as pa
+import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -21,6 +22,7 @@ from models.boxes import Boxes, as_rows, boxes_answer, clipped
 from models.class_map import ClassMap, map_classes
 from models.content import read_content
 from models.devices import resolve
+from models.engines import ENGINE, device_of, find_engine
 from models.exports import Facts, read_facts
 from models.images import MAX_PIXELS, decode_image, decode_within
 from models.jpegs import Decoded
@@ -29,13 +31,15 @@ from models.openvinocore import keep
 from models.registry import ModelEntry, Weights, weights_of
 from models.streams import Outputs, Streams, open_streams
 from models.suppression import suppressed
+from models.torchbatches import TorchBatches, Wanted
 from models.yolo import quiet_ultralytics
 
 PIPELINE: Final = (
     2  # raised where the way from file to box changes, so that labels of the old and the new way differ in name
 )
 _NAMED: Final = 20  # dropped classes are listed up to so many
-_HINTS: Final = MappingProxyType({"fp32": "f32", "bf16": "bf16", None: None})
+_HINTS: Final = MappingProxyType({"fp32": "f32", "bf16": "bf16"})
+_DTYPES: Final = MappingProxyType({"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16})
 _END_TO_END: Final = 6  # columns of a network that suppresses by itself: x1, y1, x2, y2, score, class
 
 Picture = NDArray[np.uint8]
@@ -52,8 +56,11 @@ class Settings(BaseModel):
     max_det: int = Field(default=300, gt=0)  # boxes an image
     imgsz: int | None = Field(default=None, gt=0)  # side the network sees; None is that of its training
     batch: int = Field(default=16, gt=0)  # images a forward pass
-    rect: bool = True  # a picture on OpenVINO is padded to the nearest stride only; False is the square
-    precision: Literal["fp32", "bf16"] | None = None  # of what OpenVINO computes and the weights leave open; None is its own
+    rect: bool = True  # OpenVINO and CUDA pad a picture to the next stride only; False is the square
+    engine: str | None = Field(default=None, pattern=ENGINE)  # runtime-precision, as `goldgate models build` has made it
+    precision: Literal["fp32", "bf16", "fp16"] | None = None  # that the weights leave open; None is the runtime's own
+    plain: bool = False  # torch by Ultralytics' own prediction, on CUDA as well
+    graphs: bool = False  # torch on CUDA compiles the network into CUDA graphs
     half: bool = False  # half precision on CUDA
     decode_threads: int = Field(default=min(8, os.cpu_count() or 1), gt=0)
     max_pixels: int = Field(default=MAX_PIXELS, gt=0)
@@ -87,6 +94,7 @@ class Detector:
         self._device = "cpu"
         self._model: Any = None
         self._streams: Streams | None = None
+        self._batches: TorchBatches | None = None
 
     @property
     def calls_at_once(self) -> int:
@@ -95,7 +103,8 @@ class Detector:
 
     @cached_property
     def _facts(self) -> Facts:
-        return read_facts(self._weights.path)
+        name = self._settings.engine
+        return read_facts(self._weights.path if name is None else find_engine(self._weights, name, device_of(name)))
 
     @cached_property
     def _classes(self) -> ClassMap:
@@ -124,7 +133,7 @@ class Detector:
             settings["guideline_classes_uncovered"] = ", ".join(self._classes.uncovered)
         return Description(
             name=self._entry.name,
-            version=f"{self._weights.sha256[:12]}-{PIPELINE}",
+            version="-".join(filter(None, [self._weights.sha256[:12], str(PIPELINE), used.engine])),
             kind=Kind.IMAGE,
             classes=self._classes.classes,
             weights_sha256=self._weights.sha256,
@@ -161,9 +170,17 @@ class Detector:
         module = quiet_ultralytics()
         self._device = chosen
         if self._facts.runtime == "openvino":
-            hint = _HINTS[self._settings.precision]
+            hint = _HINTS.get(self._settings.precision or self._facts.made_for)
             self._streams = open_streams(self._facts.path, side=self._settings.imgsz, precision=hint)
-        if self._streams is not None:
+        if self._facts.runtime == "torch" and chosen.startswith("cuda") and not self._settings.plain:
+            self._batches = TorchBatches(
+                self._facts.path,
+                self._wanted(),
+                device=chosen,
+                dtype=_DTYPES[self._precision],
+                graphs=self._settings.graphs,
+            )
+        if self._streams is not None or self._batches is not None:
             return
         self._model = module.YOLO(str(self._facts.path), task="detect")
         self._infer([np.zeros((32, 32, 3), np.uint8)])
@@ -176,6 +193,20 @@ class Detector:
                 f"{self._weights.path}: {self._facts.runtime} has no CUDA here; install its GPU build or choose cpu"
             )
 
+    def _wanted(self) -> Wanted:
+        used = self._settings
+        return Wanted(
+            conf=used.conf,
+            iou=used.iou,
+            max_det=used.max_det,
+            classes=self._classes.labels.keys(),
+            side=used.imgsz,
+            rect=used.rect,
+            batch=used.batch,
+            threads=used.decode_threads,
+            max_pixels=used.max_pixels,
+        )
+
     def detect(self, images: Sequence[Picture]) -> list[list[Box]]:
         """Return the boxes of each RGB picture (height, width, 3): dicts of label, x, y, w, h (pixels) and score.
 
@@ -184,6 +215,8 @@ class Detector:
         if self._streams is not None:
             found = self._streams.together(lambda picture: self._seen(Decoded(picture, *picture.shape[:2])), images)
             return [as_rows(boxes, self._classes.labels) for boxes in found]
+        if self._batches is not None:
+            return [as_rows(boxes, self._classes.labels) for boxes in self._batches.see(images)]
         step = self._settings.batch
         batches = [images[start : start + step] for start in range(0, len(images), step)]
         return [as_rows(boxes, self._classes.labels) for batch in batches for boxes in self._infer(batch)]
@@ -195,6 +228,8 @@ class Detector:
         if self._streams is not None:
             found = self._streams.together(self._look, sources)
             return boxes_answer(items, found, self._classes.labels)
+        if self._batches is not None:
+            return boxes_answer(items, self._batches.look(sources), self._classes.labels)
         with ThreadPoolExecutor(self._settings.decode_threads) as threads:
             for pictures in self._decoded(sources, threads):
                 seen = iter(self._infer([picture for picture in pictures if not isinstance(picture, str)]))
@@ -247,7 +282,6 @@ class Detector:
 
     def _suppressed(self, outputs: Outputs) -> NDArray[np.float32]:
         """Return the same out of the output of a whole network, by Ultralytics."""
-        import torch
         from ultralytics.utils.nms import non_max_suppression
 
         used = self._settings

@@ -9,12 +9,14 @@ from typing import Any, Final, Literal, NamedTuple
 import yaml
 
 from contract.errors import WeightsError
+from contract.files import read_json
 from models.checkpoints import refuse_foreign
 from models.yolo import quiet_ultralytics
 
 Runtime = Literal["torch", "onnxruntime", "openvino", "tensorrt"]
 
 _MAX_HEADER: Final = 1 << 20
+RECEIPT: Final = "engine.json"  # of an engine that was made here; see `models.engines`
 
 
 class Facts(NamedTuple):
@@ -24,6 +26,7 @@ class Facts(NamedTuple):
     runtime: Runtime
     precision: str
     path: Path  # as the runtime wants it: the folder of an OpenVINO model
+    made_for: str | None = None  # the precision that an engine made here was judged in
 
 
 def runtime_of(path: Path) -> Runtime:
@@ -122,6 +125,15 @@ def _torch_names(path: Path) -> dict[int, str]:
     return _names(model.names, path)
 
 
+def _made_for(path: Path) -> str | None:
+    """Return the precision in the receipt of an engine at `path`, if it is one."""
+    receipt = path.parent / RECEIPT
+    if not receipt.is_file():
+        return None
+    document = read_json(receipt)
+    return str(document["precision"]) if isinstance(document, Mapping) and "precision" in document else None
+
+
 def read_facts(path: Path) -> Facts:
     """Return what the weights at `path` say of themselves.
 
@@ -130,7 +142,8 @@ def read_facts(path: Path) -> Facts:
     """
     runtime = runtime_of(path)
     if runtime == "torch":
-        return Facts(_torch_names(path), runtime, "fp32", path)
+        made_for = _made_for(path)
+        return Facts(_torch_names(path), runtime, made_for or "fp32", path, made_for)
     if runtime == "openvino":
         path = path if path.is_dir() else path.parent
         metadata = _openvino_metadata(path)
@@ -138,4 +151,5 @@ def read_facts(path: Path) -> Facts:
         metadata = _onnx_metadata(path) if runtime == "onnxruntime" else _engine_metadata(path)
     if metadata.get("task", "detect") != "detect":
         raise WeightsError(f"{path}: the model's task is {metadata['task']}, not detect; give weights of a detector")
-    return Facts(_names(metadata.get("names"), path), runtime, _precision(metadata), path)
+    made_for = _made_for(path)
+    return Facts(_names(metadata.get("names"), path), runtime, made_for or _precision(metadata), path, made_for)

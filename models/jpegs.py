@@ -48,6 +48,17 @@ def fraction_for(height: int, width: int, *, within: tuple[int, int]) -> int:
     return 1
 
 
+def jpeg_size(content: bytes) -> tuple[int, int] | None:
+    """Return height and width of an ordinary JPEG as it is stored, or None where Pillow has to look at it."""
+    if not content.startswith(_START):
+        return None
+    try:
+        height, width, space, _ = _library().decode_jpeg_header(content)
+    except ValueError:
+        return None
+    return (height, width) if space in _SPACES else None
+
+
 def decode_jpeg(content: bytes, *, max_pixels: int, within: tuple[int, int] | None = None) -> Decoded | None:
     """Return a sound JPEG as it is stored, not turned; None where Pillow has to look at it.
 
@@ -57,15 +68,13 @@ def decode_jpeg(content: bytes, *, max_pixels: int, within: tuple[int, int] | No
         within: height and width that will be enough: the picture may come by the fraction of its size, as scaled while its
             cosine transform is inverted (ITU-T T.81; libjpeg-turbo's scale_num/scale_denom), that still fills them.
     """
-    if not content.startswith(_START):
+    size = jpeg_size(content)
+    if size is None or size[0] * size[1] > max_pixels:
         return None
-    library = _library()
+    height, width = size
     try:
-        height, width, space, _ = library.decode_jpeg_header(content)
-        if space not in _SPACES or height * width > max_pixels:
-            return None
         fraction = 1 if within is None else fraction_for(height, width, within=within)
         least = {"min_height": -(-height // fraction), "min_width": -(-width // fraction)} if fraction > 1 else {}
-        return Decoded(library.decode_jpeg(content, "RGB", **least), height, width)
+        return Decoded(_library().decode_jpeg(content, "RGB", **least), height, width)
     except ValueError:
         return None

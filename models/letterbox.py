@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-_GREY: Final = 114
+GREY: Final = 114
 _LONGEST: Final = 2  # a rectangle is at most so many times as long as it is wide: few shapes, each compiled once
 
 Picture = NDArray[np.uint8]
@@ -52,7 +52,7 @@ def letterboxed(picture: Picture, place: Fit) -> Picture:
         picture = np.asarray(cv2.resize(picture, (place.columns, place.rows), interpolation=cv2.INTER_LINEAR), np.uint8)
     if place.shape == picture.shape[:2]:
         return np.ascontiguousarray(picture)
-    whole = np.full((*place.shape, picture.shape[2]), _GREY, np.uint8)
+    whole = np.full((*place.shape, picture.shape[2]), GREY, np.uint8)
     whole[place.top : place.top + place.rows, place.left : place.left + place.columns] = picture
     return whole
 

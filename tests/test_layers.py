@@ -30,6 +30,7 @@ OWNERS = {
     "cv2": {"models"},
     "av": {"models", "prelabel", "goldgate"},
     "simplejpeg": {"models"},
+    "nncf": {"models"},
     "pillow_heif": {"models", "prelabel"},
     "PIL": {"models", "prelabel", "qa", "goldgate"},
     "ray": {"serving"},

@@ -3,7 +3,6 @@
 import io
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from models.scenes import CLASSES, render_scene
 from models.streams import Streams, open_streams
 from models.train_detector import write_architecture
 from models.yolo import quiet_ultralytics
+from tests.oracles.ultralytics_boxes import Ultralytics, assert_same
 
 pytest.importorskip("openvino")
 
@@ -69,24 +69,6 @@ def squares(folder: Path) -> Detector:
     return loaded(folder, rect=False)
 
 
-class Ultralytics:
-    """The same weights in torch by Ultralytics' own prediction, one picture at a time, padded as `rect` says."""
-
-    def __init__(self, weights: Path, *, rect: bool, side: int = 64) -> None:
-        self._model = quiet_ultralytics().YOLO(str(weights), task="detect")
-        self._options = {**LOW, "rect": rect, "imgsz": side, "iou": 0.7, "verbose": False, "device": "cpu"}
-
-    def predict(self, asked: Sequence[Source]) -> list[list[list[float]]]:
-        """Return x, y, w, h, score, class of each box."""
-        found = []
-        for source in asked:
-            bgr = np.ascontiguousarray(np.asarray(Image.open(io.BytesIO(source.data or b"")))[..., ::-1])
-            (result,) = self._model.predict(bgr, **self._options)
-            rows = result.boxes.data.double().tolist()
-            found.append([[x1, y1, x2 - x1, y2 - y1, score, kind] for x1, y1, x2, y2, score, kind in rows])
-        return found
-
-
 def sources(count: int) -> list[Source]:
     found = []
     for seed in range(count):
@@ -97,16 +79,6 @@ def sources(count: int) -> list[Source]:
     return found
 
 
-def assert_same(ours: list[dict[str, Any]], theirs: list[list[list[float]]], names: Mapping[int, str]) -> None:
-    assert sum(map(len, theirs)) > 10
-    for row, boxes in zip(ours, theirs, strict=True):
-        assert len(row["boxes"]) == len(boxes)
-        for box, wanted in zip(row["boxes"], boxes, strict=True):
-            assert box["label"] == names[int(wanted[5])]
-            assert [box[key] for key in "xywh"] == pytest.approx(wanted[:4], abs=2e-2)
-            assert box["score"] == pytest.approx(wanted[4], abs=1e-5)
-
-
 @pytest.mark.parametrize("rect", [True, False])
 def test_the_boxes_are_those_of_ultralytics_in_torch(
     folder: Path, streamed: Detector, squares: Detector, rect: bool
@@ -115,7 +87,7 @@ def test_the_boxes_are_those_of_ultralytics_in_torch(
     detector = streamed if rect else squares
     assert detector._streams is not None
     assert detector._streams.cut
-    theirs = Ultralytics(folder.parent / "tiny.pt", rect=rect).predict(asked)
+    theirs = Ultralytics(folder.parent / "tiny.pt", LOW, rect=rect).predict(asked)
     assert_same(detector.predict(asked).to_pylist(), theirs, dict(enumerate(CLASSES)))
     picture = render_scene(4, width=96, height=64)[0]
     assert detector.detect([picture, picture])[1] == detector.detect([picture])[0]
@@ -152,7 +124,7 @@ def test_a_model_of_any_size_sees_the_side_that_is_set(tmp_path: Path) -> None:
     ours = loaded(open_model, imgsz=96)
     assert ours._streams is not None
     assert (ours._streams.height, ours._streams.width, ours._streams.stride) == (96, 96, 32)
-    theirs = Ultralytics(tmp_path / "tiny.pt", rect=True, side=96).predict(sources(3))
+    theirs = Ultralytics(tmp_path / "tiny.pt", {**LOW, "imgsz": 96}, rect=True).predict(sources(3))
     assert_same(ours.predict(sources(3)).to_pylist(), theirs, dict(enumerate(CLASSES)))
 
 
@@ -161,7 +133,7 @@ def test_a_network_that_cannot_be_cut_sees_squares(folder: Path, monkeypatch: py
     whole = loaded(folder)
     assert whole._streams is not None
     assert (whole._streams.cut, whole._streams.stride) == (False, None)
-    theirs = Ultralytics(folder.parent / "tiny.pt", rect=False).predict(sources(3))
+    theirs = Ultralytics(folder.parent / "tiny.pt", LOW, rect=False).predict(sources(3))
     assert_same(whole.predict(sources(3)).to_pylist(), theirs, dict(enumerate(CLASSES)))
 
 
