@@ -7,6 +7,7 @@ from typing import Final, NamedTuple, cast, get_args
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from contract.answers import flatten
 from contract.errors import FormatError, InputError, WeightsError
@@ -173,9 +174,9 @@ def _boxes_of(predictor: Predictor, pictures: Mapping[str, Path]) -> pa.Table:
     return flatten(Task.BOXES, pa.concat_tables(answers), "engine")
 
 
-def _codes(column: pa.ChunkedArray, names: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _codes(column: pa.ChunkedArray, names: Sequence[str]) -> NDArray[np.int64]:
     found = pc.index_in(column.cast(pa.string()), pa.array(names, pa.string()))
-    return pc.fill_null(found, -1).to_numpy().astype(np.int64)
+    return np.asarray(pc.fill_null(found, -1).to_numpy(), np.int64)
 
 
 def _of_classes(table: pa.Table, classes: Sequence[str]) -> pa.Table:
@@ -187,5 +188,5 @@ def _columns(table: pa.Table, items: Sequence[str], classes: Sequence[str]) -> B
     return box_columns(known, image=_codes(known["item"], items), label=_codes(known["label"], classes))
 
 
-def _scores(table: pa.Table, classes: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    return _of_classes(table, classes)["score"].to_numpy().astype(np.float64)
+def _scores(table: pa.Table, classes: Sequence[str]) -> NDArray[np.float64]:
+    return np.asarray(_of_classes(table, classes)["score"].to_numpy(), np.float64)

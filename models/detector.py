@@ -170,7 +170,7 @@ class Detector:
         module = quiet_ultralytics()
         self._device = chosen
         if self._facts.runtime == "openvino":
-            hint = _HINTS.get(self._settings.precision or self._facts.made_for)
+            hint = _HINTS.get(self._settings.precision or self._facts.made_for or "")
             self._streams = open_streams(self._facts.path, side=self._settings.imgsz, precision=hint)
         if self._facts.runtime == "torch" and chosen.startswith("cuda") and not self._settings.plain:
             self._batches = TorchBatches(

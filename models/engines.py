@@ -112,20 +112,20 @@ def plan_engine(weights: Weights, *, runtime: Runtime | None, precision: Precisi
         raise WeightsError(f"{weights.path}: engines are built of .pt weights; give those")
     chosen = resolve(device)
     offered = _CUDA if chosen.startswith("cuda") else _CPU
-    runtime = runtime or next(name for name in _order(chosen) if name == "torch" or _version(name))
-    version = _version(runtime)
+    engine: Runtime = runtime or next(name for name in _order(chosen) if name == "torch" or _version(name))
+    version = _version(engine)
     if version is None:
-        raise InputError(f"{runtime} is not installed here; install {_PACKAGES[runtime][0]}, or choose another --runtime")
-    precision = precision or _usual(runtime, chosen)
-    if precision not in offered.get(runtime, ()):
+        raise InputError(f"{engine} is not installed here; install {_PACKAGES[engine][0]}, or choose another --runtime")
+    fitting = precision or _usual(engine, chosen)
+    if fitting not in offered.get(engine, ()):
         all_of_them = ", ".join(f"{name} {'/'.join(precisions)}" for name, precisions in offered.items())
-        raise InputError(f"{runtime} in {precision} is not built for {chosen}; choose one of {all_of_them}")
-    if runtime == "openvino" and precision == "bf16" and not _cpu_has_bf16():
+        raise InputError(f"{engine} in {fitting} is not built for {chosen}; choose one of {all_of_them}")
+    if engine == "openvino" and fitting == "bf16" and not _cpu_has_bf16():
         raise DeviceError("this CPU has no bf16 arithmetic; choose --precision fp32 or int8")
-    if precision == "int8" and find_spec("nncf") is None:
+    if fitting == "int8" and find_spec("nncf") is None:
         raise InputError("int8 needs nncf, which is not installed; install goldgate[int8]")
     name = torch.cuda.get_device_name(chosen) if chosen.startswith("cuda") else f"cpu-{platform.machine()}"
-    return Plan(weights, runtime, precision, version, chosen, name)
+    return Plan(weights, engine, fitting, version, chosen, name)
 
 
 def _order(device: str) -> tuple[Runtime, ...]:

@@ -31,6 +31,7 @@ from models.yolo import quiet_ultralytics
 
 _APART: Final = 7680.0  # pixels between the boxes of two classes or two pictures; in doubles, so that none is moved
 _SIDE: Final = 640
+_END: Final = b"\xff\xd9"  # end of image, ITU-T T.81
 _ROW: Final = 7  # picture, x1, y1, x2, y2, score, class
 
 
@@ -76,7 +77,7 @@ class TorchBatches:
         self._cells: dict[tuple[tuple[int, int], ...], tuple[Tensor, Tensor]] = {}
         self._allowed = torch.zeros(len(model.names), dtype=torch.bool, device=self._device)
         self._allowed[sorted(wanted.classes)] = True
-        self._aside = torch.cuda.Stream(self._device) if self._device.type == "cuda" else None
+        self._aside: Any = torch.cuda.Stream(self._device) if self._device.type == "cuda" else None  # type: ignore[no-untyped-call]
         self._readers = ThreadPoolExecutor(wanted.threads, thread_name_prefix="decode")
 
     def look(self, sources: Sequence[Source]) -> list[Boxes | str]:
@@ -135,7 +136,8 @@ class TorchBatches:
         """Return a JPEG for the device as its bytes, any other picture decoded, and of a bad one the reason."""
         try:
             content = read_content(source)
-            size = jpeg_size(content) if self._aside is not None and not may_be_turned(content) else None
+            whole = self._aside is not None and content.rstrip(b"\x00").endswith(_END)  # nvJPEG would make up a missing end
+            size = jpeg_size(content) if whole and not may_be_turned(content) else None
             if size is not None and size[0] * size[1] <= self._wanted.max_pixels:
                 return content
             return self._by_processor(content)
@@ -231,8 +233,9 @@ class TorchBatches:
         """Return the same out of decoded predictions, pictures x (4 + classes) x cells."""
         best, kinds = decoded[:, 4:].float().max(dim=1)
         picture, cell = ((best > self._wanted.conf) & self._allowed[kinds]).nonzero(as_tuple=True)
-        middle, size = decoded[picture, :4, cell].float().split(2, dim=1)
-        corners = torch.cat([middle - size / 2, middle + size / 2], dim=1)
+        sides = decoded[picture, :4, cell].float()
+        middle, half = sides[:, :2], sides[:, 2:] / 2
+        corners = torch.cat([middle - half, middle + half], dim=1)
         return self._suppressed(_together(picture, corners, best[picture, cell], kinds[picture, cell]))
 
     def _end_to_end(self, decoded: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 import torch
@@ -26,7 +27,8 @@ def calibration(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Rendered scenes with their gold as COCO instances."""
     folder = tmp_path_factory.mktemp("calibration")
     (folder / "images").mkdir()
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number, seed in enumerate(SCENES):
         picture, boxes = render_scene(seed)
         name = f"{number:02}.png"
