@@ -112,11 +112,12 @@ def plan_engine(weights: Weights, *, runtime: Runtime | None, precision: Precisi
         raise WeightsError(f"{weights.path}: engines are built of .pt weights; give those")
     chosen = resolve(device)
     offered = _CUDA if chosen.startswith("cuda") else _CPU
-    engine: Runtime = runtime or next(name for name in _order(chosen) if name == "torch" or _version(name))
+    there = [name for name in _order(chosen) if _version(name) is not None]
+    engine = there[0] if runtime is None else runtime
     version = _version(engine)
     if version is None:
         raise InputError(f"{engine} is not installed here; install {_PACKAGES[engine][0]}, or choose another --runtime")
-    fitting = precision or _usual(engine, chosen)
+    fitting = _usual(engine, chosen) if precision is None else precision
     if fitting not in offered.get(engine, ()):
         all_of_them = ", ".join(f"{name} {'/'.join(precisions)}" for name, precisions in offered.items())
         raise InputError(f"{engine} in {fitting} is not built for {chosen}; choose one of {all_of_them}")
