@@ -34,8 +34,8 @@ from models.class_map import map_classes
 from models.content import read_content
 from models.detector import from_entry
 from models.exports import read_facts
-from models.images import decode_image
-from models.picture_groups import difference_hash, group_pictures
+from models.fingerprints import fingerprint, small_pixels
+from models.picture_groups import group_pictures
 from models.promotion import keep_both
 from models.registry import ModelEntry, Weights, default_model, find_entry, load_registry, weights_of
 from models.tune_detector import Box, Example, Lessons, TuneDetectorSettings, tune_detector
@@ -137,7 +137,7 @@ def _hash(picture: Picture) -> int:
     content = read_content(picture.source)
     if sha256_bytes(content) != picture.sha256:
         raise StageError(f"{picture.source.uri}: changed since intake signed it off; restore the picture")
-    return difference_hash(decode_image(content))
+    return fingerprint(small_pixels(content)).bits
 
 
 def split_pictures(pictures: Sequence[Picture]) -> tuple[list[Picture], list[Picture], list[Picture]]:

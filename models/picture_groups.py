@@ -1,26 +1,17 @@
 """Pictures that look alike, as groups: what is trained on must not be measured on in another dress.
 
-A picture is told by its difference hash (Krawetz 2013): shrunk to 9 x 8 grey values, of each two neighbours in a row which
-is brighter, 64 bits. Two pictures whose hashes differ in six bits at most look alike, and so do those that a chain of such
-pairs joins: frames of a slow clip are one group.
+Two pictures whose hashes (`models/fingerprints.py`) differ in six bits at most look alike, and so do those that a chain of
+such pairs joins: frames of a slow clip are one group. That is laxer than what makes two pictures copies of one another
+(`qa/duplicates`), because here it is better to hold too much together than to measure on what was learnt.
 """
 
 from collections.abc import Sequence
 from typing import Final
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 ALIKE_BITS: Final = 6
 _ROWS_AT_ONCE: Final = 512
-
-
-def difference_hash(picture: NDArray[np.uint8]) -> int:
-    """Return the 64 bits of an RGB picture of shape (height, width, 3)."""
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    small = cv2.resize(grey, (9, 8), interpolation=cv2.INTER_AREA)
-    return int.from_bytes(np.packbits(small[:, 1:] > small[:, :-1]).tobytes(), "big")
 
 
 def group_pictures(hashes: Sequence[int], *, bits: int = ALIKE_BITS) -> list[int]:
