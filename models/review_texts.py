@@ -2,7 +2,8 @@
 
 A test text must not be in the training set in another dress. Texts that share most of their word
 4-grams (a Chinese character counts as a word) form a group, and a whole group goes to one side of the
-split, chosen by the SHA-256 of its longest text. Phrases cut out of a sentence thereby stay with it.
+split, chosen by the SHA-256 of its longest text. Phrases cut out of a sentence thereby stay with it; those too short for
+a 4-gram are left out of the training where they stand in a text to measure on and in no longer text to train on.
 """
 
 import csv
@@ -10,7 +11,7 @@ import re
 import unicodedata
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ _WORD = re.compile(r"[\u3400-\u9fff]|[^\W_\u3400-\u9fff]+")
 _SHINGLE_WORDS = 4
 _GROUP_SHARE = 0.5
 _NEAR_DUPLICATE_SHARE = 0.9
+_LEAST_PHRASE_WORDS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Split:
     test: tuple[Review, ...]
     duplicates: int
     contradictions: int
+    phrases: int = 0  # of texts to measure on, and found in no longer text to train on
 
 
 def words(text: str) -> list[str]:
@@ -94,7 +97,38 @@ def split_reviews(reviews: Sequence[Review], *, test_percent: int = 10) -> Split
         review = Review(old.text, old.label, old.file, group)
         (test if int(sha256_bytes(group.encode())[:8], 16) % 100 < test_percent else train).append(review)
     duplicates = len(reviews) - contradictions - len(train) - len(test)
-    return Split(train=tuple(train), test=tuple(test), duplicates=duplicates, contradictions=contradictions)
+    kept_apart = without_phrases_of(train, test)
+    return Split(
+        train=tuple(kept_apart),
+        test=tuple(test),
+        duplicates=duplicates,
+        contradictions=contradictions,
+        phrases=len(train) - len(kept_apart),
+    )
+
+
+def without_phrases_of(train: Sequence[Review], aside: Sequence[Review]) -> list[Review]:
+    """Return `train` without phrases of two words and more that stand in a text of `aside` and in no longer of `train`."""
+    forms = [tuple(words(review.text)) for review in train]
+    by_start: dict[tuple[str, ...], set[tuple[str, ...]]] = defaultdict(set)
+    for form in forms:
+        if len(form) >= _LEAST_PHRASE_WORDS:
+            by_start[form[:_LEAST_PHRASE_WORDS]].add(form)
+    held = {phrase for review in aside for phrase in _phrases_in(tuple(words(review.text)), by_start)}
+    by_start = {start: found & held for start, found in by_start.items() if found & held}
+    for form in forms:
+        held.difference_update(phrase for phrase in _phrases_in(form, by_start) if len(phrase) < len(form))
+    return [review for review, form in zip(train, forms, strict=True) if form not in held]
+
+
+def _phrases_in(
+    form: tuple[str, ...], by_start: Mapping[tuple[str, ...], Collection[tuple[str, ...]]]
+) -> Iterator[tuple[str, ...]]:
+    """Yield the phrases, given by their first words, that stand in `form`."""
+    for start in range(len(form) - _LEAST_PHRASE_WORDS + 1):
+        for phrase in by_start.get(form[start : start + _LEAST_PHRASE_WORDS], ()):
+            if form[start : start + len(phrase)] == phrase:
+                yield phrase
 
 
 def put_aside(reviews: Sequence[Review], percent: int) -> tuple[list[Review], list[Review]]:

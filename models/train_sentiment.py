@@ -1,11 +1,10 @@
-"""Train a small bilingual sentiment classifier from scratch: a tokenizer, two encoder layers, mean pooling.
+"""Train a small bilingual sentiment classifier from scratch.
 
-ModernBERT's configuration (Warner et al. 2024, arXiv:2412.13663) is used because `transformers` pools it by
-the mean without code of ours, and because rotary positions cost no weights. With little data these things carry it:
-embeddings learnt first alone as an averaged bag (fastText, Joulin et al. 2016, arXiv:1607.01759), to which the layers
-are then added so that they change nothing at first; byte-pair merges that reach across Chinese words ("不好吃" is one
-token), some of them dropped at random in training (BPE-dropout, Provilkov et al. 2020, arXiv:1910.13267); tokens masked
-at random; and averaged weights.
+With little data these things carry it: a linear teacher's soft labels (models/teacher.py); embeddings learnt first alone
+as an averaged bag (fastText, Joulin et al. 2016, arXiv:1607.01759), to which layers are then added so that they change
+nothing at first (models/sentiment_net.py); byte-pair merges that reach across Chinese words ("不好吃" is one token), some of
+them dropped at random in training (BPE-dropout, Provilkov et al. 2020, arXiv:1910.13267), so that two runs do not give the
+same weights to the bit; tokens masked at random; and averaged weights.
 """
 
 import dataclasses
@@ -18,53 +17,23 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer
 from torch.nn import functional
-from transformers import ModernBertConfig, ModernBertForSequenceClassification, PreTrainedTokenizerFast
+from transformers import ModernBertForSequenceClassification
 
 from contract.errors import FormatError
 from contract.files import write_bytes
 from contract.predictor import Source
 from contract.tables import Kind, Task
 from models.calibrating import Abstain, calibrate_folder, error_on
-from models.review_texts import Review, put_aside, read_reviews, split_reviews, words
+from models.review_texts import Review, put_aside, read_reviews, split_reviews, without_phrases_of, words
 from models.sentiment import SentimentClassifier
+from models.sentiment_net import MASK, PAD, SPECIAL, TrainSettings, begin_beside, build_model, build_tokenizer, save_model
+from models.teacher import Floats, soft_targets
 
-_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-_PAD, _MASK = 0, 4
 _MIN_SENTENCE_WORDS = 8
 
 Tell = Callable[[str], None]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class TrainSettings:
-    """Everything that decides the weights, besides the texts; lengths are in tokens."""
-
-    vocabulary: int = 16_000
-    alphabet: int = 3_800
-    hidden: int = 128
-    intermediate: int = 128
-    layers: int = 1
-    heads: int = 4
-    bag_epochs: int = 3
-    epochs: int = 1
-    batch: int = 96
-    train_tokens: int = 128
-    window_tokens: int = 256
-    bag_learning_rate: float = 4e-3
-    learning_rate: float = 1.2e-3
-    weight_decay: float = 0.05
-    warmup: float = 0.1
-    dropout: float = 0.2
-    merge_dropout: float = 0.1
-    mask: float = 0.1
-    label_smoothing: float = 0.1
-    average_decay: float = 0.998
-    test_percent: int = 10
-    validation_percent: int = 5
-    seed: int = 20_240
 
 
 def train_sentiment(
@@ -90,17 +59,19 @@ def train_sentiment(
     report = tell or (lambda line: None)
     started = time.monotonic()
     split = split_reviews(read_reviews(texts), test_percent=chosen.test_percent)
-    validation, train = put_aside(split.train, chosen.validation_percent)
+    validation, rest = put_aside(split.train, chosen.validation_percent)
+    train = without_phrases_of(rest, validation)
     labels = sorted({review.label for review in train})
     if len(labels) < 2:
         raise FormatError(f"{', '.join(map(str, texts))}: training needs texts of at least two labels, found {labels}")
     if not validation:
         raise FormatError(f"{', '.join(map(str, texts))}: no text is left to calibrate on; give more texts")
     report(f"{len(train)} texts to train on, {len(validation)} to calibrate on, {len(split.test)} to measure on")
+    lesson = _Lesson([review.text for review in train], targets_of(train, labels, settings=chosen, tell=report))
     torch.manual_seed(chosen.seed)
-    tokenizer = build_tokenizer([review.text for review in train], chosen)
+    tokenizer = build_tokenizer(lesson.texts, chosen)
     model = build_model(labels, tokenizer.get_vocab_size(), chosen)
-    _fit(model, tokenizer, train, settings=chosen, tell=report)
+    _fit(model, tokenizer, lesson, settings=chosen, tell=report)
     save_model(out, model=model, tokenizer=tokenizer, window_tokens=chosen.window_tokens)
     fitted = calibrate_folder(out, validation, abstain=abstain)
     measured = {
@@ -112,6 +83,7 @@ def train_sentiment(
             "test": len(split.test),
             "duplicates_left_out": split.duplicates,
             "contradictions_left_out": split.contradictions,
+            "phrases_left_out": split.phrases + len(rest) - len(train),
         },
         "accuracy": measure(out, split.test),
         "calibration": {
@@ -123,6 +95,18 @@ def train_sentiment(
     }
     write_bytes(out / "card.md", _card(measured).encode())
     return measured
+
+
+def targets_of(
+    train: Sequence[Review], labels: Sequence[str], *, settings: TrainSettings, tell: Tell | None = None
+) -> Floats:
+    """Return what the network is to answer, (texts, labels): the teacher's answers mixed with the smoothed labels."""
+    hard = np.full((len(train), len(labels)), settings.label_smoothing / len(labels))
+    hard[np.arange(len(train)), [labels.index(review.label) for review in train]] += 1 - settings.label_smoothing
+    if not settings.teacher_share:
+        return hard
+    soft = soft_targets(train, labels=labels, tell=tell)
+    return settings.teacher_share * soft + (1 - settings.teacher_share) * hard
 
 
 def _figure(value: float | None) -> str:
@@ -146,7 +130,7 @@ A ModernBERT with mean pooling and its tokenizer, trained from scratch. Licence:
   measure on. Texts that share half of their word
   4-grams (Chinese by character) stand on one side together, chosen by the SHA-256 of the longest.
   Left out before: {counts["duplicates_left_out"]} repeated or nearly repeated texts, {counts["contradictions_left_out"]}
-  that stand under two labels or hold no word.
+  that stand under two labels or hold no word, {counts["phrases_left_out"]} phrases of texts put aside.
 - Calibration: temperature {calibration["temperature"]:.3f}; expected calibration error (15 bins of equal width) on the texts
   to measure on {before} before, {after} after.
 
@@ -157,54 +141,6 @@ not cut out of another text.
 | --- | --- | --- |
 {rows}
 """
-
-
-def build_tokenizer(texts: Sequence[str], settings: TrainSettings) -> Tokenizer:
-    """Learn byte-pair merges over runs of Chinese characters, of letters, of digits, and single marks."""
-    tokenizer = Tokenizer(models.BPE(unk_token="[UNK]", fuse_unk=True))  # noqa: S106 - a token of text, no secret
-    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
-    runs = Regex(r"[\u3400-\u9fff]+|\p{N}+|(?:(?![\u3400-\u9fff])\p{L})+|[^\s]")
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Split(runs, behavior="isolated")]
-    )
-    trainer = trainers.BpeTrainer(
-        vocab_size=settings.vocabulary,
-        limit_alphabet=settings.alphabet,
-        min_frequency=5,
-        max_token_length=16,
-        special_tokens=list(_SPECIAL),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.decoder = decoders.Fuse()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    return tokenizer
-
-
-def build_model(labels: Sequence[str], vocabulary: int, settings: TrainSettings) -> ModernBertForSequenceClassification:
-    """Return the untrained model."""
-    config = ModernBertConfig(
-        vocab_size=vocabulary,
-        hidden_size=settings.hidden,
-        intermediate_size=settings.intermediate,
-        num_hidden_layers=settings.layers,
-        num_attention_heads=settings.heads,
-        max_position_embeddings=settings.window_tokens,
-        global_attn_every_n_layers=1,
-        classifier_pooling="mean",
-        embedding_dropout=settings.dropout,
-        classifier_dropout=settings.dropout,
-        pad_token_id=_PAD,
-        bos_token_id=2,
-        cls_token_id=2,
-        eos_token_id=3,
-        sep_token_id=3,
-        id2label=dict(enumerate(labels)),
-        label2id={label: index for index, label in enumerate(labels)},
-    )
-    return ModernBertForSequenceClassification(config)
 
 
 def _encode(tokenizer: Tokenizer, texts: Sequence[str], longest: int) -> list[list[int]]:
@@ -226,12 +162,20 @@ def _batches(lengths: Sequence[int], size: int, order: random.Random) -> Iterato
 
 def _padded(rows: Sequence[Sequence[int]], mask: float, generator: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """Return (tokens, attention mask), both of shape (rows, longest row), with a share of tokens masked."""
-    tokens = np.full((len(rows), max(map(len, rows))), _PAD, dtype=np.int64)
+    tokens = np.full((len(rows), max(map(len, rows))), PAD, dtype=np.int64)
     for index, row in enumerate(rows):
         tokens[index, : len(row)] = row
-    attention = tokens != _PAD
-    tokens[(tokens >= len(_SPECIAL)) & (generator.random(tokens.shape) < mask)] = _MASK
+    attention = tokens != PAD
+    tokens[(tokens >= len(SPECIAL)) & (generator.random(tokens.shape) < mask)] = MASK
     return torch.from_numpy(tokens), torch.from_numpy(attention.astype(np.int64))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Lesson:
+    """Texts, and what to answer to each."""
+
+    texts: list[str]
+    targets: Floats
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -259,7 +203,7 @@ def _rate(step: int, steps: int, warmup: float) -> float:
 def _fit(
     model: ModernBertForSequenceClassification,
     tokenizer: Tokenizer,
-    reviews: Sequence[Review],
+    lesson: _Lesson,
     *,
     settings: TrainSettings,
     tell: Tell,
@@ -268,13 +212,11 @@ def _fit(
     layers = model.model.layers
     model.model.layers = torch.nn.ModuleList()
     bag = _Stage("bag", settings.bag_epochs, settings.bag_learning_rate)
-    _run_stage(bag, model, tokenizer, reviews, settings=settings, tell=tell)
+    _run_stage(bag, model, tokenizer, lesson, settings=settings, tell=tell)
     model.model.layers = layers
-    for layer in layers:  # a residual branch that ends in zeros leaves the bag as it is
-        torch.nn.init.zeros_(layer.attn.Wo.weight)
-        torch.nn.init.zeros_(layer.mlp.Wo.weight)
+    begin_beside(model, settings)
     whole = _Stage("whole", settings.epochs, settings.learning_rate)
-    _run_stage(whole, model, tokenizer, reviews, settings=settings, tell=tell)
+    _run_stage(whole, model, tokenizer, lesson, settings=settings, tell=tell)
     model.eval()
 
 
@@ -282,15 +224,15 @@ def _run_stage(
     stage: _Stage,
     model: ModernBertForSequenceClassification,
     tokenizer: Tokenizer,
-    reviews: Sequence[Review],
+    lesson: _Lesson,
     *,
     settings: TrainSettings,
     tell: Tell,
 ) -> None:
     """Train what `model` now is; it ends with the averaged weights."""
     order, noise = random.Random(settings.seed), np.random.default_rng(settings.seed)  # noqa: S311 - no secret
-    targets = torch.tensor([model.config.label2id[review.label] for review in reviews])
-    steps = stage.epochs * math.ceil(len(reviews) / settings.batch)
+    targets = torch.from_numpy(lesson.targets.astype(np.float32))
+    steps = stage.epochs * math.ceil(len(lesson.texts) / settings.batch)
     optimizer = _optimizer(model, stage.learning_rate, settings.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps, settings.warmup))
     moving = torch.optim.swa_utils.get_ema_multi_avg_fn(settings.average_decay)  # type: ignore[no-untyped-call]
@@ -299,12 +241,12 @@ def _run_stage(
     for epoch in range(stage.epochs):
         started, losses = time.monotonic(), []
         tokenizer.model.dropout = settings.merge_dropout  # every epoch sees the texts cut another way
-        rows = _encode(tokenizer, [review.text for review in reviews], settings.train_tokens)
+        rows = _encode(tokenizer, lesson.texts, settings.train_tokens)
         tokenizer.model.dropout = None
         for batch in _batches([len(row) for row in rows], settings.batch, order):
             tokens, attention = _padded([rows[index] for index in batch], settings.mask, noise)
             logits = model(input_ids=tokens, attention_mask=attention).logits
-            loss = functional.cross_entropy(logits, targets[batch], label_smoothing=settings.label_smoothing)
+            loss = functional.cross_entropy(logits, targets[batch])
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -315,25 +257,6 @@ def _run_stage(
         seconds = time.monotonic() - started
         tell(f"{stage.name}, epoch {epoch + 1} of {stage.epochs}: loss {np.mean(losses):.4f}, {seconds:.0f} s")
     model.load_state_dict(average.module.state_dict())
-
-
-def save_model(out: Path, *, model: ModernBertForSequenceClassification, tokenizer: Tokenizer, window_tokens: int) -> None:
-    """Write the folder that `AutoModelForSequenceClassification.from_pretrained` reads, weights in half precision."""
-    out.mkdir(parents=True, exist_ok=True)
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        model_max_length=window_tokens,
-        pad_token="[PAD]",  # noqa: S106
-        unk_token="[UNK]",  # noqa: S106
-        cls_token="[CLS]",  # noqa: S106
-        sep_token="[SEP]",  # noqa: S106
-        mask_token="[MASK]",  # noqa: S106
-    ).save_pretrained(out)
-    tokenizer.save(str(out / "tokenizer.json"), pretty=False)
-    model.save_pretrained(out)
-    weights = out / "model.safetensors"
-    halves = {name: weight.half().contiguous() for name, weight in load_file(weights).items()}
-    save_file(halves, weights, metadata={"format": "pt"})
 
 
 def measure(folder: Path, reviews: Sequence[Review]) -> dict[str, dict[str, float | int]]:

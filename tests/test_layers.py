@@ -42,7 +42,7 @@ OWNERS = {
     "opentelemetry": {"serving"},
     "pynvml": {"serving"},
     "numba": {"contract"},
-    "scipy": {"qa"},
+    "scipy": {"models", "qa"},
     "matplotlib": {"qa"},
     "jinja2": {"qa", "serving"},
     "cryptography": {"delivery"},

@@ -8,7 +8,7 @@ import hypothesis.strategies as st
 import pytest
 
 from contract.errors import FormatError
-from models.review_texts import Review, read_reviews, split_reviews, words
+from models.review_texts import Review, read_reviews, split_reviews, without_phrases_of, words
 
 
 def review(text: str, label: str = "positive", file: str = "f") -> Review:
@@ -78,7 +78,32 @@ def test_split_has_about_the_share_that_was_asked_for() -> None:
 def test_split_balances_and_does_not_depend_on_order(seed: int, texts: list[str]) -> None:
     reviews = [review(text, "positive" if "a" in text else "negative") for text in texts]
     split = split_reviews(reviews, test_percent=50)
-    assert len(split.train) + len(split.test) + split.duplicates + split.contradictions == len(reviews)
+    left_out = split.duplicates + split.contradictions + split.phrases
+    assert len(split.train) + len(split.test) + left_out == len(reviews)
     shuffled = list(reviews)
     random.Random(seed).shuffle(shuffled)  # noqa: S311
     assert split_reviews(shuffled, test_percent=50) == split
+
+
+def test_short_phrases_of_texts_put_aside_are_not_trained_on() -> None:
+    split = split_reviews([*many(400), *(review(" ".join(whole.text.split()[1:4])) for whole in many(400))], test_percent=30)
+    assert split.phrases >= 60
+    trained = {text.text for text in split.train}
+    for whole in split.test:
+        assert " ".join(whole.text.split()[1:4]) not in trained
+
+
+@hypothesis.given(*[st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=6), max_size=12)] * 2)
+def test_phrases_left_out_are_those_that_a_plain_search_finds(train: list[list[str]], aside: list[list[str]]) -> None:
+    def stands_in(part: list[str], whole: list[str]) -> bool:
+        return any(whole[at : at + len(part)] == part for at in range(len(whole) - len(part) + 1))
+
+    expected = [
+        form
+        for form in train
+        if len(form) < 2
+        or not any(stands_in(form, whole) for whole in aside)
+        or any(len(form) < len(whole) and stands_in(form, whole) for whole in train)
+    ]
+    kept = without_phrases_of([review(" ".join(form)) for form in train], [review(" ".join(form)) for form in aside])
+    assert [text.text.split() for text in kept] == expected

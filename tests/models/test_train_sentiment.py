@@ -15,7 +15,8 @@ from contract.errors import FormatError
 from contract.predictor import Source
 from contract.tables import Kind
 from models.sentiment import SentimentClassifier
-from models.train_sentiment import TrainSettings, train_sentiment
+from models.sentiment_net import TrainSettings
+from models.train_sentiment import train_sentiment
 
 # Epochs enough to converge: fewer left the accuracy to the rounding of the processor at hand.
 SMALL = TrainSettings(
