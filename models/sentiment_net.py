@@ -29,17 +29,17 @@ _LOGITS_APART = 4.0  # how far the token looked at stands above its neighbours a
 class TrainSettings:
     """Everything that decides the weights, besides the texts; lengths are in tokens."""
 
-    vocabulary: int = 22_000
+    vocabulary: int = 19_500
     alphabet: int = 3_800
-    words_count: int = 4  # how often a text without Chinese counts for the merges
-    hidden: int = 96
+    words_count: int = 3  # how often a text without Chinese counts for the merges
+    hidden: int = 128
     intermediate: int = 192
     layers: int = 1
     heads: int = 4
     rotary_base: float = 100.0
-    teacher_share: float = 0.7  # of the target; the rest is the label
+    teacher_share: float = 0.6  # of the target; the rest is the label
     bag_epochs: int = 2
-    epochs: int = 2
+    epochs: int = 3
     batch: int = 128
     train_tokens: int = 128
     window_tokens: int = 256
@@ -47,9 +47,9 @@ class TrainSettings:
     learning_rate: float = 1.2e-3
     weight_decay: float = 0.05
     warmup: float = 0.1
-    dropout: float = 0.1
+    dropout: float = 0.15
     merge_dropout: float = 0.1
-    mask: float = 0.05
+    mask: float = 0.08
     label_smoothing: float = 0.05
     average_decay: float = 0.998
     test_percent: int = 10
