@@ -74,7 +74,7 @@ def count_ngrams(rows: Sequence[Sequence[int]], longest: int, *, least: int) -> 
         counts: Matrix = csr_matrix((np.ones(len(buckets), np.float32), buckets, ends), shape=(len(rows), _BUCKETS))
         counts.sum_duplicates()
         parts.append(_frequent(counts, least))
-    return hstack(parts, format="csr", dtype=np.float32)
+    return csr_matrix(hstack(parts, format="csr", dtype=np.float32))
 
 
 def _frequent(counts: Matrix, least: int) -> Matrix:
@@ -121,7 +121,7 @@ def fit_logistic(features: Matrix, marks: Marks, *, inverse_penalty: float, step
 def _ratios(features: Matrix, marks: Marks, smoothing: float) -> NDArray[np.float32]:
     """Return naive Bayes' log ratio of every feature."""
     yes, no = (np.asarray(features[side].sum(axis=0)).ravel() + smoothing for side in (marks, ~marks))
-    return (np.log(yes / yes.sum()) - np.log(no / no.sum())).astype(np.float32)
+    return np.asarray(np.log(yes / yes.sum()) - np.log(no / no.sum()), np.float32)
 
 
 def _scaled(features: Matrix, ratios: NDArray[np.float32]) -> Matrix:
@@ -164,7 +164,7 @@ def _features(texts: Sequence[str], settings: TeacherSettings) -> Matrix:
         count_ngrams(list(map(units, texts)), longest, least=settings.least_texts)
         for units, longest in ((character_units, settings.characters), (word_units, settings.words))
     ]
-    return hstack(list(map(weighed, counted)), format="csr", dtype=np.float32)
+    return csr_matrix(hstack(list(map(weighed, counted)), format="csr", dtype=np.float32))
 
 
 def fold_of(review: Review, folds: int) -> int:
