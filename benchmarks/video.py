@@ -4,8 +4,9 @@
 
 Material: H.264 made here (moving textures with known cuts, x264 medium, 25 frames a second; kept in --scratch), and the
 videos of FOLDER where given (NAME.mp4 beside NAME.json, as benchmarks/shots_f1.py has them). Every line gives F1 within
-2 frames beside frames a second of whole videos, so that neither is had at the other's cost. With --hours, the 1080p video is
-repeated to that length without encoding it anew, and labelled in a process of its own whose memory is read.
+2 frames beside frames a second of whole videos, so that neither is had at the other's cost. With --hours, the video of
+--long-size is repeated to a quarter of that length and to all of it without encoding it anew, and labelled in a process of
+its own whose memory is read: `bytes_a_frame` is what the longer one held more, a frame that it is longer.
 """
 
 import argparse
@@ -35,6 +36,7 @@ from contract.tables import Kind  # noqa: E402
 from models.analysis import Reading, analyse  # noqa: E402
 from models.openvideo import OpenVideo  # noqa: E402
 from models.shots import find_transitions, shots_between  # noqa: E402
+from models.spool import ROW  # noqa: E402
 from models.video import VideoPredictor, VideoSettings  # noqa: E402
 
 TAKE = 55  # frames from cut to cut, about
@@ -161,7 +163,7 @@ def lengthened(path: Path, to: Path, hours: float) -> int:
 
 
 def label_alone(path: Path) -> None:
-    """Label one video in this process and print its shots, seconds, and memory in MiB: before, most, of the features."""
+    """Label one video in this process and print its shots, seconds, and memory in MiB: before, and the most at any time."""
     status = Path("/proc/self/status")
     _answered([path.parent / "360p-0.mp4"])  # loads and compiles what is needed
     before = _memory(status, "VmRSS")
@@ -177,19 +179,24 @@ def _memory(status: Path, name: str) -> float:
     return next(float(line.split()[1]) / 1024 for line in lines if line.startswith(name))
 
 
-def _long(scratch: Path, hours: float) -> dict[str, Any]:
-    results = {}
+def _long(scratch: Path, hours: float, size: str) -> dict[str, Any]:
+    results: dict[str, Any] = {"size": size}
+    lengths, held = [], []
     for part in (hours / 4, hours):
         path = scratch / f"long-{part:g}h.mp4"
-        frames = lengthened(scratch / "1080p-0.mp4", path, part)
+        frames = lengthened(scratch / f"{size}-0.mp4", path, part)
         command = [sys.executable, __file__, "--alone", str(path)]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         path.unlink()
         found = json.loads(done.stdout.splitlines()[-1])
         found.update(frames=frames, frames_per_second=frames / found["seconds"])
-        found["features_mib"] = frames * (1296 + 288 + 4 + 8) / 2**20
+        found["thumbnails_mib"] = frames * ROW / 2**20  # on disk
         results[f"{part:g} h"] = found
+        lengths.append(frames)
+        held.append(found["mib_most"])
         print(f"  {part:g} h: {json.dumps(found)}")
+    results["bytes_a_frame"] = (held[1] - held[0]) * 2**20 / (lengths[1] - lengths[0])
+    print(f"  {results['bytes_a_frame']:.0f} bytes a frame")
     return results
 
 
@@ -200,6 +207,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--frames", type=int, default=1588, help="of each video that is made")
     parser.add_argument("--hours", type=float, default=0.0)
+    parser.add_argument("--long-size", choices=SIZES, default="1080p")
+    parser.add_argument("--only-long", action="store_true", help="measure nothing but the long video")
     parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()) / "goldgate-video")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "video.json")
     parser.add_argument("--alone", type=Path, help=argparse.SUPPRESS)
@@ -212,14 +221,15 @@ def main() -> None:
     scratch.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = {}
     sets = {size: [scratch / f"{size}-{number}.mp4" for number in range(2)] for size in SIZES}
-    for paths in sets.values():
+    for size, paths in sets.items():
         for number, path in enumerate(paths):
-            make(path, frames=chosen.frames, seed=number)
+            if not chosen.only_long or (number == 0 and size in ("360p", chosen.long_size)):
+                make(path, frames=chosen.frames, seed=number)
     if chosen.videos:
         sets[chosen.videos.name] = [
             path for path in sorted(chosen.videos.glob("*.mp4")) if path.with_suffix(".json").exists()
         ]
-    for name, paths in sets.items():
+    for name, paths in ({} if chosen.only_long else sets).items():
         print(name)
         results[name] = _measured(paths, chosen.repeats)
     document = {
@@ -229,7 +239,7 @@ def main() -> None:
         "machine": machine,
         "frames_of_a_made_video": chosen.frames,
         "results": results,
-        "long": _long(scratch, chosen.hours) if chosen.hours else None,
+        "long": _long(scratch, chosen.hours, chosen.long_size) if chosen.hours else None,
     }
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     chosen.out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

@@ -8,9 +8,9 @@ import zipfile
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 import av
 import numpy as np
@@ -46,6 +46,37 @@ class Analysis:
     gaps: tuple[Gap, ...] = ()
 
 
+class RangePool(Protocol):
+    """Decodes ranges of a video elsewhere, where its file is seen under the same path."""
+
+    @property
+    def cores(self) -> int:
+        """How many ranges are decoded at a time."""
+        ...
+
+    def parts(self, decode: Callable[[Range], Part], ranges: Sequence[Range]) -> Generator[Part, None, None]:
+        """Yield what `decode`, which can be pickled, makes of each range, in order; what waits ends with the generator.
+
+        Raises:
+            InexactError: as `decode` does.
+        """
+        ...
+
+
+@runtime_checkable
+class Spreading(Protocol):
+    """A predictor that can have ranges decoded elsewhere."""
+
+    @property
+    def spreads(self) -> bool:
+        """Whether it is meant to."""
+        ...
+
+    def spread_over(self, pool: RangePool) -> None:
+        """Have them decoded by `pool` from now on."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """How videos are read; only `loop_filter` and `max_seconds` may change the result."""
@@ -57,6 +88,7 @@ class Reading:
     share: int = 1  # cores for one video: it is cut finer the more there are
     ahead: int = 4  # ranges that are decoded or wait at a time
     resume_folder: Path | None = None  # where ranges that are done outlive an interruption
+    elsewhere: RangePool | None = None  # decodes the ranges of files in the pool's stead
 
 
 def analyse(
@@ -80,9 +112,10 @@ def analyse(
         StorageError: the folder for resuming, or that for temporary files, cannot be written.
     """
     reading = reading or Reading()
-    if pool is not None and see is None:
+    by = reading.elsewhere if reading.elsewhere is not None and source.data is None else pool
+    if by is not None and see is None:
         try:
-            found = _by_ranges(source, pool, reading)
+            found = _by_ranges(source, by, reading)
         except (InexactError, av.error.FFmpegError, OSError) as problem:
             _LOG.info("%s is decoded from its beginning: %s", source.item, problem)
         else:
@@ -102,12 +135,13 @@ def analyse(
         return Analysis(log.features(), reader.timeline(), reader.clock.first, tuple(reader.gaps))
 
 
-def _by_ranges(source: Source, pool: Executor, reading: Reading) -> Analysis | None:
+def _by_ranges(source: Source, pool: Executor | RangePool, reading: Reading) -> Analysis | None:
     """Return the analysis of a long video, or None of one that has no two ranges."""
     with OpenVideo(source, max_seconds=reading.max_seconds) as video:
         frames = reading.range_frames
-        if reading.share > 1:
-            frames = min(frames, max(LEAST_FRAMES, int(video.frames_about) // (RANGES_A_CORE * reading.share)))
+        share = reading.share if isinstance(pool, Executor) else max(reading.share, pool.cores)
+        if share > 1:
+            frames = min(frames, max(LEAST_FRAMES, int(video.frames_about) // (RANGES_A_CORE * share)))
         if video.frames_about < 2 * frames:
             return None
         index = read_index(video, digest=reading.resume_folder is not None)
@@ -120,7 +154,9 @@ def _by_ranges(source: Source, pool: Executor, reading: Reading) -> Analysis | N
             raise SourceError(too_long(seconds, reading.max_seconds))
         store = _Store(reading.resume_folder, index, reading) if reading.resume_folder is not None else None
         whole, clock = FeatureSpool(), Clock(video.step)
-        _join(_parts(_Work(source, index, reading, store), ranges, pool), ranges, whole, clock)
+        work = _Work(source, index, reading.loop_filter, store)
+        parts = _parts(work, ranges, pool, reading.ahead) if isinstance(pool, Executor) else _spread(work, ranges, pool)
+        _join(parts, ranges, whole, clock)
         video.check_tail(clock)
     if store is not None:
         store.clear(ranges)
@@ -133,25 +169,36 @@ class _Work:
 
     source: Source
     index: PacketIndex
-    reading: Reading
+    loop_filter: bool
     store: "_Store | None"
 
     def part(self, of: Range) -> Part:
         kept = self.store.load(of) if self.store is not None else None
-        if kept is not None:
-            return kept
-        part = decode_range(self.source, self.index, of, loop_filter=self.reading.loop_filter)
+        return kept if kept is not None else self.kept(of, self.decode(of))
+
+    def decode(self, of: Range) -> Part:
+        return decode_range(self.source, self.index, of, loop_filter=self.loop_filter)
+
+    def kept(self, of: Range, part: Part) -> Part:
         if self.store is not None:
             self.store.save(of, part)
         return part
 
 
-def _parts(work: _Work, ranges: Sequence[Range], pool: Executor) -> Generator[Part, None, None]:
+def _spread(work: _Work, ranges: Sequence[Range], pool: RangePool) -> Generator[Part, None, None]:
+    """Yield the parts in order, those that are not in the store from `pool`; the store stays here."""
+    missing = {of for of in ranges if work.store is None or not work.store.holds(of)}
+    with contextlib.closing(pool.parts(replace(work, store=None).decode, [of for of in ranges if of in missing])) as made:
+        for of in ranges:
+            yield work.kept(of, next(made)) if of in missing else work.part(of)
+
+
+def _parts(work: _Work, ranges: Sequence[Range], pool: Executor, ahead: int) -> Generator[Part, None, None]:
     """Yield the parts in order, a few being decoded ahead of the one that is asked for."""
     waiting: deque[Future[Part]] = deque()
     left = iter(ranges)
     try:
-        waiting.extend(pool.submit(work.part, of) for of in itertools.islice(left, work.reading.ahead))
+        waiting.extend(pool.submit(work.part, of) for of in itertools.islice(left, ahead))
         while waiting:
             yield waiting.popleft().result()
             waiting.extend(pool.submit(work.part, of) for of in itertools.islice(left, 1))
@@ -193,6 +240,9 @@ class _Store:
 
     def _path(self, of: Range) -> Path:
         return self._folder / f"{of.start}-{of.end}-{of.first}-{of.last}.npz"
+
+    def holds(self, of: Range) -> bool:
+        return self._path(of).exists()
 
     def load(self, of: Range) -> Part | None:
         try:

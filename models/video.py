@@ -19,7 +19,7 @@ from contract.guideline import DetectionEvent, Guideline, LooksLikeEvent, Silenc
 from contract.predictor import Description, Predictor, Source
 from contract.tables import Kind, Task
 from contract.terms import KeyframeRule, Terms
-from models.analysis import Analysis, Reading, analyse
+from models.analysis import Analysis, RangePool, Reading, analyse
 from models.detections import Picture, Sampler
 from models.events import Material, find_events, in_order
 from models.frames import MAX_SECONDS, Frame, Timeline
@@ -56,6 +56,7 @@ class VideoSettings(BaseModel):
         None  # the vision-language model that events by prompts need: a name of the models file, or a folder
     )
     resume_folder: Path | None = None  # where what is done of a long video outlives an interruption
+    spread: bool = False  # long videos are decoded by all nodes of the Ray cluster, which see the files under the same paths
 
 
 @runtime_checkable
@@ -127,6 +128,16 @@ class VideoPredictor:
         self._detecting = threading.Lock()
         self._finder: ShotFinder | None = None
         self._device = "cpu"  # where videos are decoded
+        self._elsewhere: RangePool | None = None
+
+    @property
+    def spreads(self) -> bool:
+        """Whether ranges of long videos are to be decoded by other machines as well, where there are any."""
+        return self._settings.spread
+
+    def spread_over(self, pool: RangePool) -> None:
+        """Have them decoded by `pool` from now on; labels stay what they are."""
+        self._elsewhere = pool
 
     @cached_property
     def _finder_name(self) -> str:
@@ -187,6 +198,7 @@ class VideoPredictor:
             ahead=cores + 1,
             share=max(1, cores // workers),
             resume_folder=self._settings.resume_folder,
+            elsewhere=self._elsewhere,
         )
         with (
             ThreadPoolExecutor(cores, thread_name_prefix="range") as ranges,

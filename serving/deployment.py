@@ -1,8 +1,8 @@
 """The one deployment class behind every model: a replica holds a loaded predictor and the threads that run it.
 
-Everything here knows the `contract.predictor` protocol only. The model runs off the event loop, so that
-health checks and descriptions answer while it works; a replica runs one model call at a time, or as many as its
-predictor says it takes, and more replicas (or fractions of a GPU) are how to run more.
+Everything here knows the `contract.predictor` protocol only, and that some predictors spread their work. The model runs
+off the event loop, so that health checks and descriptions answer while it works; a replica runs one model call at a time,
+or as many as its predictor says it takes, and more replicas (or fractions of a GPU) are how to run more.
 """
 
 import asyncio
@@ -17,9 +17,11 @@ from contract.answers import check_answer
 from contract.predictor import Description, Predictor, Source, calls_at_once
 from contract.tables import Kind
 from contract.terms import parse_terms
+from models.analysis import Spreading
 from models.registry import build_predictor
 from serving.config import ModelSettings
 from serving.http.wire import encode_answer
+from serving.ranges import RayRanges
 
 # What goes here Serve writes into the replica's own log file; of any other logger it shows warnings alone.
 logger = logging.getLogger("ray.serve")
@@ -52,6 +54,8 @@ class ModelDeployment:
         self._kind = kind
         self._predictor = build()
         self._predictor.load(device)
+        if isinstance(self._predictor, Spreading) and self._predictor.spreads:
+            self._predictor.spread_over(RayRanges())
         self._threads = ThreadPoolExecutor(calls_at_once(self._predictor), thread_name_prefix="model")
         self._failures = 0
         logger.info("loaded %s on %s", self._predictor.describe().source, device)
