@@ -58,7 +58,7 @@ def make_splice(takes: Sequence[Take], frames: int, *, seed: int) -> Splice:
         seed: 0 or more.
     """
     rng = np.random.default_rng(seed)
-    quiet = rng.random() < 0.25  # one long shot or two in which much happens
+    quiet = rng.random() < 0.35  # one long shot or two in which much happens
     parts = _planned(frames + LEAD, quiet, rng)
     trouble = float(rng.uniform(2.0, 7.0) if quiet else rng.uniform(0.2, 1.5))
     shots = _filmed(takes, parts, trouble, rng)
