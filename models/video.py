@@ -33,7 +33,7 @@ from models.shots import shots_between
 from models.sound import listen
 from models.timeline import told
 
-VERSION: Final = "5"  # of the algorithm: raised whenever the same video may get other labels
+VERSION: Final = "6"  # of the algorithm: raised whenever the same video may get other labels
 
 Labels = Mapping[Task, list[dict[str, Any]]]
 

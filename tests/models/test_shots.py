@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from contract.predictor import Source
 from contract.tables import Kind
@@ -19,7 +20,7 @@ from models.features import CHROMA_SIZE, LUMA_SIZE, FeatureLog, Features
 from models.frames import VideoReader
 from models.gradual import Transition, likeness
 from models.shotfinders import Rules, ShotFinder, open_learned
-from models.shots import Shot, find_transitions, shots_between
+from models.shots import Shot, find_transitions, is_change, shots_between
 from qa.changes import Change, Length, score_changes
 
 Studio = Any  # the class is in conftest.py, which no test can import
@@ -31,6 +32,13 @@ def measured(source: Source) -> Features:
         for frame in reader.frames():
             log.add(frame)
     return log.features()
+
+
+def stream_of(luma: NDArray[np.uint8]) -> Features:
+    """Features of thumbnails, n x 27 x 48, without colour."""
+    frames = len(luma)
+    chroma = np.full((frames, 2 * CHROMA_SIZE), 128, np.uint8)
+    return Features(luma.reshape(frames, LUMA_SIZE), chroma, np.ones(frames, np.float32))
 
 
 def changes(studio: Studio, frames: list[Any], *, rate: int = 25) -> list[Transition]:
@@ -101,6 +109,31 @@ def test_flash_shake_overlay_and_exposure_are_no_changes(studio: Studio) -> None
     for at in range(130, 160):
         frames[at] = np.clip(frames[at].astype(int) + 35, 0, 255).astype(np.uint8)
     assert changes(studio, frames) == []
+
+
+def test_what_is_laid_over_half_of_a_dark_picture_is_no_cut_but_a_cut_under_a_banner_that_stays_is_one() -> None:
+    rng = np.random.default_rng(16)
+    one, two = (rng.integers(0, 140, (27, 48)).astype(np.uint8) for _ in range(2))
+    luma = np.stack([one] * 30 + [two] * 30)
+    luma[10:20, 15:22, 2:46] = 235  # comes and goes
+    for at in range(60):
+        luma[at, 3:9, 10:20] += at % 5  # meanwhile something moves a little
+    banner = luma.copy()
+    banner[:, 15:22, 2:46] = 130
+    for stream, cuts in ((luma, [30]), (banner, [30])):
+        features = stream_of(stream)
+        found = [at for at in range(1, 60) if is_change(features, Transition("cut", at, at), rate=25.0)]
+        assert found == cuts
+
+
+@given(seed=st.integers(0, 10_000), level=st.integers(0, 255), side=st.integers(0, 3))
+def test_a_half_that_goes_on_under_whatever_covers_the_other_is_no_cut(seed: int, level: int, side: int) -> None:
+    rng = np.random.default_rng(seed)
+    luma = np.repeat(rng.integers(0, 256, (1, 27, 48)), 40, axis=0).astype(np.uint8)
+    covered = (np.s_[:13], np.s_[14:], np.s_[:, :24], np.s_[:, 24:])[side]
+    for frame in luma[20:]:
+        frame[covered] = level
+    assert not is_change(stream_of(luma), Transition("cut", 20, 20), rate=25.0)
 
 
 def test_one_moving_take_is_one_shot(studio: Studio) -> None:
