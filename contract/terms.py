@@ -114,6 +114,26 @@ def _is_one_a_shot(rule: KeyframeRule) -> bool:
     return rule.rule == "shot"
 
 
+class Tiles(Strict):
+    """How large images are cut for a detector, and what overlaps is merged (models/tiling.py).
+
+    `side` is of a tile, in pixels, `overlap` the share of it that neighbours have in common; `whole` says whether the image
+    is looked at as one, too. Boxes of a class that overlap to `at` or more, over their union (iou) or over the smaller one
+    (ios), are one: the surest is widened to the others (join), or they are dropped.
+    """
+
+    side: Annotated[int, Field(gt=0)]
+    overlap: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    whole: bool = True
+    merge: Literal["join", "drop"] = "join"
+    by: Literal["ios", "iou"] = "ios"
+    at: Annotated[float, Field(gt=0, le=1)] = 0.5
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class Prelabel(Strict):
     """Which models make the drafts, by their names in configs/models.yaml or by path."""
 
@@ -129,6 +149,7 @@ class Prelabel(Strict):
     # before keep their digest.
     pickles: Annotated[Literal["allowed", "forbidden"], Field(exclude_if=_is_forbidden)] = "forbidden"
     keyframes: Annotated[KeyframeRule, Field(exclude_if=_is_one_a_shot)] = KeyframeRule()
+    tiles: Annotated[Tiles | None, Field(exclude_if=_is_none)] = None
 
 
 Format = Literal["coco", "labelstudio", "cvat", "yolo", "yolo-darknet", "voc", "xanylabeling", "jsonl", "activitynet"]

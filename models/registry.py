@@ -22,12 +22,13 @@ from contract.tables import Kind
 from contract.terms import Terms
 from models.weights import weights_digest
 
-Loader = Literal["ultralytics", "transformers", "video", "looks", "fake"]
+Loader = Literal["ultralytics", "transformers", "open-vocabulary", "video", "looks", "fake"]
 
 LOADERS: Final[Mapping[Loader, str]] = MappingProxyType(
     {
         "ultralytics": "models.detector:from_entry",
         "transformers": "models.sentiment:from_entry",
+        "open-vocabulary": "models.openvocab:from_entry",
         "video": "models.video:from_entry",
         "looks": "models.looks:from_entry",  # no predictor: what a video model asks, by its name
         "fake": "models.fake:from_entry",
@@ -65,7 +66,11 @@ class ModelEntry(BaseModel):
             raise ValueError("path and hub exclude each other")
         if self.hub is not None and self.revision is None:
             raise ValueError("a hub entry needs a pinned revision")
-        if self.loader in ("ultralytics", "transformers", "looks") and self.path is None and self.hub is None:
+        if (
+            self.loader in ("ultralytics", "transformers", "open-vocabulary", "looks")
+            and self.path is None
+            and self.hub is None
+        ):
             raise ValueError(f"the loader {self.loader} needs a path or a hub")
         return self
 
@@ -168,7 +173,12 @@ def _ad_hoc(name: str, kind: Kind) -> ModelEntry:
     if not path.exists():
         raise WeightsError(f"{name}: no such weights; give a path that exists, or a name that `goldgate models list` shows")
     word = "".join(char if (char.isalnum() and char.isascii()) or char in "._-" else "-" for char in path.stem).lstrip("._-")
-    return ModelEntry(name=word[:100] or "weights", kind=kind, loader=_LOADER_OF_KIND[kind], path=path)
+    loader = _LOADER_OF_KIND[kind]
+    if (
+        kind is Kind.IMAGE and (path / "config.json").is_file()
+    ):  # a folder of transformers', which finds what it is asked for
+        loader = "open-vocabulary"
+    return ModelEntry(name=word[:100] or "weights", kind=kind, loader=loader, path=path)
 
 
 def find_entry(name: str, kind: Kind, *, models_file: Path | None = None) -> ModelEntry:
@@ -250,6 +260,8 @@ def weights_of(entry: ModelEntry) -> Weights:
 
 def predictor_of(entry: ModelEntry, *, terms: Terms | None = None) -> Predictor:
     """Return the predictor that the loader of `entry` makes of it; weights are read by its `load`."""
+    if entry.kind is Kind.IMAGE and ("tiles" in entry.settings or (terms is not None and terms.prelabel.tiles is not None)):
+        return cast(Predictor, importlib.import_module("models.tiling").from_entry(entry, terms=terms))
     module, _, attribute = LOADERS[entry.loader].partition(":")
     factory = cast("Callable[..., Predictor]", getattr(importlib.import_module(module), attribute))
     return factory(entry, terms=terms)
