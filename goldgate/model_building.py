@@ -15,13 +15,12 @@ from contract.formats.cocofile import read_coco
 from contract.predictor import Predictor, Source
 from contract.tables import SCHEMAS, Kind, Task, conform
 from goldgate.console import EXIT_DONE, emit_text, say
-from models.engines import LIMITS, Guard, Plan, Precision, making, plan_engine
+from models.engines import LIMITS, Guard, Plan, Precision, making, plan_engine, side_of
 from models.exports import Runtime
 from models.registry import ModelEntry, find_entry, predictor_of, weights_of
 from qa.coco.evaluation import evaluate, figures
 from qa.pairing.boxes import BoxColumns, box_columns
 
-_SIDE: Final = 640  # Ultralytics' own, where the entry sets none
 _SURE: Final = 0.25  # least score of plain torch's box that counts as gold: Ultralytics' threshold for what is shown
 _EVERYTHING: Final = {"conf": 0.001, "iou": 0.7, "max_det": 300}  # as COCO's AP is counted
 _CHUNK: Final = 64
@@ -69,7 +68,7 @@ def build_model(name: str, order: Order, models_file: Path | None) -> int:
         raise InputError(f"model {name!r} is no Ultralytics detector; only those are built")
     plan = plan_engine(weights_of(entry), runtime=order.runtime, precision=order.precision, device=order.device)
     calibration = read_calibration(order.calibration)
-    side = int(entry.settings.get("imgsz") or _SIDE)
+    side = int(entry.settings.get("imgsz") or side_of(plan.weights))
     say(f"building {plan.name} of {plan.weights.path} for {plan.device_name} ({plan.runtime} {plan.version})")
     with making(plan, list(calibration.pictures.values()), side=side) as draft:
         guard = judge(plan, draft.path, calibration, side=side)
@@ -163,6 +162,8 @@ def judge(plan: Plan, engine: Path, calibration: Calibration, *, side: int) -> G
 
 def _predictor(plan: Plan, path: Path, side: int) -> Predictor:
     settings = {**_EVERYTHING, "imgsz": side, "plain": path == plan.weights.path}
+    if settings["plain"]:
+        settings["batch"] = 1  # so that both see a picture in the same rectangle
     predictor = predictor_of(ModelEntry(name="engine", kind=Kind.IMAGE, loader="ultralytics", path=path, settings=settings))
     predictor.load(plan.device)
     return predictor

@@ -59,7 +59,7 @@ class Settings(BaseModel):
     rect: bool = True  # OpenVINO and CUDA pad a picture to the next stride only; False is the square
     engine: str | None = Field(default=None, pattern=ENGINE)  # runtime-precision, as `goldgate models build` has made it
     precision: Literal["fp32", "bf16", "fp16"] | None = None  # that the weights leave open; None is the runtime's own
-    plain: bool = False  # torch by Ultralytics' own prediction, on CUDA as well
+    plain: bool = False  # torch by Ultralytics' own prediction, on CUDA as well; a batch of 1 has rectangles
     graphs: bool = False  # torch on CUDA compiles the network into CUDA graphs
     half: bool = False  # half precision on CUDA
     decode_threads: int = Field(default=min(8, os.cpu_count() or 1), gt=0)
@@ -308,7 +308,8 @@ class Detector:
         if used.half and self._device != "cpu":
             options["quantize"] = 16
         bgr = [np.ascontiguousarray(image[..., ::-1]) for image in images]
-        results = self._model.predict(bgr, rect=False, verbose=False, save=False, stream=False, **options)
+        alone = used.plain and used.batch == 1  # which Ultralytics pads as little as it can
+        results = self._model.predict(bgr, rect=used.rect and alone, verbose=False, save=False, stream=False, **options)
         return [
             clipped(result.boxes.data.cpu().numpy().astype(np.float64), (image.shape[1], image.shape[0]))
             for result, image in zip(results, images, strict=True)

@@ -5,8 +5,10 @@ the precision and the device, and `engine.json` beside it says so, with what its
 """
 
 import contextlib
+import logging
 import platform
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from importlib import metadata
@@ -20,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from contract.errors import DeviceError, InputError, WeightsError
 from contract.files import read_json, storage_errors, write_json
+from models.checkpoints import refuse_foreign
 from models.devices import resolve
 from models.exports import RECEIPT, Runtime, runtime_of
 from models.images import decode_image
@@ -40,6 +43,7 @@ _PACKAGES: Final[MappingProxyType[Runtime, tuple[str, ...]]] = MappingProxyType(
         "torch": ("torch",),
     }
 )
+_SIDE: Final = 640  # Ultralytics' own, where the weights do not tell
 _FORMATS: Final = MappingProxyType({"openvino": "openvino", "onnxruntime": "onnx", "tensorrt": "engine"})
 # Points of AP (of 100) by which an engine may differ from plain torch.
 LIMITS: Final[MappingProxyType[Precision, float]] = MappingProxyType({"fp32": 0.1, "bf16": 0.1, "fp16": 0.1, "int8": 0.5})
@@ -127,6 +131,12 @@ def plan_engine(weights: Weights, *, runtime: Runtime | None, precision: Precisi
         raise InputError("int8 needs nncf, which is not installed; install goldgate[int8]")
     name = torch.cuda.get_device_name(chosen) if chosen.startswith("cuda") else f"cpu-{platform.machine()}"
     return Plan(weights, engine, fitting, version, chosen, name)
+
+
+def side_of(weights: Weights) -> int:
+    """Return the side of the square that .pt weights see where nothing else is said: that of their training."""
+    refuse_foreign(weights.path)
+    return int(quiet_ultralytics().YOLO(str(weights.path), task="detect").overrides.get("imgsz", _SIDE))
 
 
 def _order(device: str) -> tuple[Runtime, ...]:
@@ -220,7 +230,7 @@ def _export(plan: Plan, copy: Path, side: int) -> Path:
 
 
 def _quantize(folder: Path, pictures: Sequence[Path], side: int) -> None:
-    """Quantize an OpenVINO folder to int8 after training (NNCF): convolutions, not the arithmetic at the head's end."""
+    """Quantize an OpenVINO folder to int8 after training (NNCF), but for the end of the head."""
     import nncf
     import openvino
 
@@ -233,14 +243,32 @@ def _quantize(folder: Path, pictures: Sequence[Path], side: int) -> None:
 
     page = next(folder.glob("*.xml"))
     model = openvino_core().read_model(page)
-    arithmetic = nncf.IgnoredScope(types=["Sigmoid", "Softmax", "Subtract", "Divide"], validate=False)
+    exact = nncf.IgnoredScope(
+        names=_last_convolutions(model), types=["Sigmoid", "Softmax", "Subtract", "Divide"], validate=False
+    )
     data = nncf.Dataset(list(pictures), entering)
-    options = {"preset": nncf.QuantizationPreset.MIXED, "ignored_scope": arithmetic, "subset_size": len(pictures)}
-    quantized = nncf.quantize(model, data, **options)
+    options = {"preset": nncf.QuantizationPreset.MIXED, "ignored_scope": exact, "subset_size": len(pictures)}
+    nncf.set_log_level(logging.ERROR)
+    with contextlib.redirect_stdout(sys.stderr):  # where its progress belongs
+        quantized = nncf.quantize(model, data, **options)
     openvino.save_model(quantized, str(folder / "quantized.xml"), compress_to_fp16=False)
     del model
     for half in (".xml", ".bin"):
         (folder / f"quantized{half}").replace(page.with_suffix(half))
+
+
+def _last_convolutions(model: Any) -> list[str]:
+    """Return the names of the convolutions that say distances and classes: a step of theirs is a step of every box."""
+    from models.openvinonets import cut_head
+
+    cut = cut_head(model)
+    names = []
+    for result in cut.model.get_results() if cut is not None else ():
+        node = result
+        while node.get_type_name() != "Convolution":
+            node = node.input_value(0).get_node()
+        names.append(node.get_friendly_name())
+    return names
 
 
 def device_of(name: str) -> str:

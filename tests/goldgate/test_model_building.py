@@ -15,7 +15,7 @@ from contract.predictor import Source
 from contract.tables import Kind
 from goldgate.model_building import Order, build_model, judge, read_calibration, read_order
 from models.detector import from_entry
-from models.engines import find_engine, plan_engine, read_receipt
+from models.engines import find_engine, plan_engine, read_receipt, side_of
 from models.registry import ModelEntry, find_entry, weights_of
 from models.scenes import CLASSES, render_scene
 
@@ -91,7 +91,7 @@ def test_an_engine_is_made_judged_kept_and_used(
         plan_engine(weights, runtime="openvino", precision="fp32", device="cpu"),
         path,
         read_calibration(calibration / "images"),
-        side=320,
+        side=side_of(weights),
     )
     assert (agreement.gold, agreement.figure) == ("agreement", "AP50")
     assert agreement.torch == pytest.approx(1.0, abs=0.02)
