@@ -5,6 +5,7 @@ from typing import Final
 
 from contract.acceptance import ImageProfile, TextProfile, VideoProfile
 from contract.inspection import AqlSampling
+from contract.reading_clocks import clocks_in_english
 from contract.reading_events import event_in_english
 from contract.reading_settlement import settlement_in_english, strata_in_english
 from contract.ruleterms import COUNTING_RULES, proof_method, tightened_confidence
@@ -55,6 +56,7 @@ def reading_in_english(terms: Terms) -> str:
         ("Sample and gold", _sampling(terms)),
         ("Rework and silence", _rework(terms)),
         ("Payment", settlement_in_english(terms)),
+        ("Clocks", clocks_in_english(terms)),
         ("Identity", _identity(terms)),
     )
     told = [(title, list(lines)) for title, lines in sections]

@@ -5,6 +5,7 @@ from typing import Final
 
 from contract.acceptance import ImageProfile, TextProfile, VideoProfile
 from contract.inspection import AqlSampling
+from contract.reading_clocks import clocks_in_chinese
 from contract.reading_events import event_in_chinese
 from contract.reading_settlement import settlement_in_chinese, strata_in_chinese
 from contract.ruleterms import COUNTING_RULES, proof_method, tightened_confidence
@@ -54,6 +55,7 @@ def reading_in_chinese(terms: Terms) -> str:
         ("抽样与金标", _sampling(terms)),
         ("返工与默示验收", _rework(terms)),
         ("结算", settlement_in_chinese(terms)),
+        ("期限", clocks_in_chinese(terms)),
         ("版本标识", _identity(terms)),
     )
     told = [(title, list(lines)) for title, lines in sections]

@@ -11,6 +11,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from contract.acceptance import Acceptance
+from contract.clocks import Clocks
 from contract.errors import TermsError
 from contract.files import sha256_json
 from contract.guideline import Guideline, Name, Strict
@@ -155,6 +156,10 @@ class Prelabel(Strict):
 Format = Literal["coco", "labelstudio", "cvat", "yolo", "yolo-darknet", "voc", "xanylabeling", "jsonl", "activitynet"]
 
 
+def _is_absent(value: object) -> bool:
+    return value is None
+
+
 class Terms(Strict):
     """The contract as the software needs it."""
 
@@ -173,6 +178,8 @@ class Terms(Strict):
     # May models be trained on what the client handed over and what was made of it (clause 5.2)? Left out of the canonical
     # JSON where it is not allowed, so that terms of before keep their digest.
     training: Annotated[Literal["allowed", "forbidden"], Field(exclude_if=_is_forbidden)] = "forbidden"
+    # Left out likewise where it is absent.
+    clocks: Annotated[Clocks | None, Field(exclude_if=_is_absent)] = None
 
     @model_validator(mode="after")
     def _parts_agree(self) -> "Terms":

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
-from goldgate import delivery_commands, lot_commands, package_commands, plan_commands, review_commands
+from goldgate import clocks_commands, delivery_commands, lot_commands, package_commands, plan_commands, review_commands
 from goldgate.console import guarded, log_to_stderr
 from goldgate.keys_commands import keys_app
 from goldgate.options import (
@@ -59,6 +59,8 @@ app.command("verify-log")(delivery_commands.verify_log)
 app.command("deliver")(package_commands.deliver)
 app.command("verify")(package_commands.verify)
 app.command("unpack")(package_commands.unpack)
+app.add_typer(clocks_commands.blocker_app, name="blocker")
+app.command("clocks")(clocks_commands.clocks)
 
 _TASKS: Final = ("boxes", "sentiment", "shots", "keyframes", "events")
 

@@ -19,6 +19,7 @@ from contract.tables import Kind, State
 from contract.terms import Terms, load_terms
 from contract.workfolder import lot_names, next_number, numbers
 from goldgate import lotlife
+from goldgate.blockers import deadline_of
 from goldgate.console import EXIT_DONE, emit_json, emit_text
 from goldgate.lotverdict import read_verdict
 from goldgate.stages import Stage, open_stage, shown
@@ -72,6 +73,8 @@ def settle(contract: Path, work: Path, *, final: bool, as_json: bool) -> int:
 
 
 def _account(contract: Path, work: Path, terms: Terms) -> _Account:
+    # Days on which the client held up the work are nobody's lateness.
+    due_terms = terms.model_copy(update={"deadline": deadline_of(work, terms, lotlife.now().date())})
     names = lot_names(work, terms.contract)
     if not names:
         raise StageError(f"{work}: contract {terms.contract!r} has no lot there; run 'goldgate intake' first")
@@ -89,7 +92,7 @@ def _account(contract: Path, work: Path, terms: Terms) -> _Account:
         verdict = read_verdict(stage, history, standing.number)
         estimates = {each.name: Decimal(str(each.estimate)) for each in verdict.criteria if each.estimate is not None}
         lot = AcceptedLot(
-            name, standing.number, standing.sha256, _quantities(stage, standing), estimates, late_days(life, terms)
+            name, standing.number, standing.sha256, _quantities(stage, standing), estimates, late_days(life, due_terms)
         )
         # Earlier statements first, so that what they charged of the cap stays charged.
         accepted.append((life.statement or next_number(work / terms.contract / "settlements"), name, lot))
