@@ -20,8 +20,8 @@ def clocks_in_english(terms: Terms) -> Iterator[str]:
     if clocks := terms.clocks:
         yield (
             f"After the end of the contract: secrecy for {clocks.secrecy_years} years; return or deletion of personal and "
-            f"raw data within {clocks.delete_within_days} days; records of processing kept for {clocks.records_years} years. "
-            "Each runs by itself."
+            f"raw data within {clocks.delete_within_days} days; records of processing kept for {clocks.records_years} "
+            "years. Each runs by itself."
         )
         yield (
             "Days on which the client held up the work (from the day after it stopped to the day on which it went on, by "
