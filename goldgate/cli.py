@@ -61,6 +61,8 @@ app.command("verify")(package_commands.verify)
 app.command("unpack")(package_commands.unpack)
 app.add_typer(clocks_commands.blocker_app, name="blocker")
 app.command("clocks")(clocks_commands.clocks)
+app.command("destroy")(delivery_commands.destroy)
+app.command("verify-certificate")(delivery_commands.verify_certificate)
 
 _TASKS: Final = ("boxes", "sentiment", "shots", "keyframes", "events")
 

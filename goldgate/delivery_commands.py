@@ -131,3 +131,40 @@ def _tell_log(path: Path, found: Any, *, held: int, as_json: bool) -> int:
             lines.append(f"  every entry follows from those before it; {agreed}")
         emit_text("\n".join(lines))
     return EXIT_BAD_INPUT if found.problems else EXIT_DONE
+
+
+def destroy(  # noqa: PLR0913 - a command's options are its public face
+    contract: ContractOption,
+    key: Annotated[Path, typer.Option("--key", help="The private key that signs the certificate.")],
+    confirm: Annotated[str, typer.Option(help="The contract's id once more: what is deleted does not come back.")],
+    unsettled: Annotated[bool, typer.Option("--unsettled", help="Also where lots are not settled.")] = False,
+    verifier: Annotated[str | None, typer.Option(help="Who looked at the result, for the certificate.")] = None,
+    work: WorkOption = WORK,
+    json_: JsonOption = False,
+) -> int:
+    """Delete all data of a contract from the work folder, and write a signed certificate of destruction."""
+    from goldgate.destroying import Order
+    from goldgate.destroying import destroy as destroy_data
+
+    return destroy_data(contract, work, Order(key, confirm, unsettled, verifier), as_json=json_)
+
+
+def verify_certificate(
+    folder: Annotated[Path, typer.Argument(help="Folder of the certificate.", show_default=False)],
+    signer: Annotated[Path, typer.Option("--signer", help="Public key (.pub) of who signed it.")],
+    json_: JsonOption = False,
+) -> int:
+    """Check a certificate of destruction offline."""
+    from delivery.destruction import verify_certificate as verified
+    from delivery.keys import read_signatory
+    from goldgate.console import EXIT_DONE, emit_json, emit_text
+
+    found = verified(folder, read_signatory(signer))
+    if json_:
+        emit_json(found.model_dump(mode="json"))
+    else:
+        emit_text(
+            f"certificate {found.number} of {found.contract}: {found.files} files, {found.bytes} bytes, "
+            f"{found.finished:%F %R} UTC, by {found.operator}; left over: {', '.join(found.left) or 'nothing'}"
+        )
+    return EXIT_DONE

@@ -60,4 +60,31 @@ DELIVERY_WORDS: Final[Mapping[str, Words]] = {
     "judged": Words("判定时间", "Judged"),
     "label_or_class": Words("类别", "Class"),
     "nothing": Words("无", "none"),
+    "destruction_title": Words("数据销毁证书", "Certificate of destruction"),
+    "destroyed_lots": Words("已销毁的批次", "Lots destroyed"),
+    "manifest_digest": Words("清单摘要 (SHA-256)", "SHA-256 of the manifest"),
+    "destroyed": Words("删除的文件", "Files deleted"),
+    "bytes": Words("字节", "bytes"),
+    "inventory": Words("删除前清点摘要 (SHA-256)", "SHA-256 of the inventory before"),
+    "method": Words("方法 (NIST SP 800-88)", "Method (NIST SP 800-88)"),
+    "technique": Words("由文件系统删除", "deletion by the file system"),
+    "tool": Words("工具", "Tool"),
+    "operator": Words("执行人", "Performed by"),
+    "verifier": Words("核验人", "Verified by"),
+    "nobody": Words("（请签名）", "(to be signed)"),
+    "started": Words("开始", "Begun"),
+    "finished": Words("完成", "Finished"),
+    "verification": Words("核验方式", "Verification"),
+    "listed_again": Words("删除后重新列出目录", "the folder was listed again"),
+    "left_over": Words("剩余", "Left over"),
+    "kept_records": Words("依记录留存期限保留", "Kept as records"),
+    "not_covered": Words("本证书不涵盖", "What this does not cover"),
+    "not_covered_note": Words(
+        "本证书仅就本合同的工作目录作证。它不能保证：工作目录以外的副本（{places} 处原始数据来源、导出文件、标注工具、"
+        "HTTP 服务的作业目录、备份、已交付的包）已被删除；磁盘不再保留已删除数据块的残余。"
+        "如数据未曾加密存放，则不存在可销毁的密钥。",
+        "This vouches for the contract's work folder alone. It cannot vouch for copies outside of it ({places} places that "
+        "raw data were taken in from, exports, review tools, jobs of the HTTP service, backups, packages handed over), nor "
+        "for what a disk keeps of deleted blocks. No encryption key was destroyed where the data were not stored encrypted.",
+    ),
 }
