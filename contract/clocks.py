@@ -54,7 +54,7 @@ def stopped_days(
     The day on which it opened counts, as the day on which a span begins does not count towards it. Blockers that overlap
     stop a day once.
     """
-    days = set()
+    days: set[datetime.date] = set()
     for opened, closed in spans:
         last = today if closed is None else closed
         days.update(opened + datetime.timedelta(days=number) for number in range(1, (last - opened).days + 1))
