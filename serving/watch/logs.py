@@ -15,7 +15,7 @@ from serving.watch.requests import REQUEST_ID
 
 LogForm = Literal["json", "text"]
 
-_OURS: Final = ("contract", "models", "serving", "prelabel", "qa", "goldgate")
+_OURS: Final = ("contract", "models", "serving", "prelabel", "qa", "delivery", "goldgate")
 _FRAMES: Final = 12
 
 
