@@ -9,8 +9,9 @@ from typing import Annotated, Final
 
 import typer
 
-from goldgate import clocks_commands, delivery_commands, lot_commands, package_commands, plan_commands, review_commands
+from goldgate import lot_commands, plan_commands, review_commands
 from goldgate.console import guarded, log_to_stderr
+from goldgate.delivery_app import add_delivery
 from goldgate.keys_commands import keys_app
 from goldgate.options import (
     TOKEN_ENV,
@@ -53,16 +54,7 @@ app.command("plan")(plan_commands.plan)
 app.command("queue")(review_commands.queue)
 app.command("duplicates")(review_commands.duplicates)
 app.command("saving")(lot_commands.saving)
-app.add_typer(delivery_commands.keypair_app, name="keypair")
-app.command("checkpoint")(delivery_commands.checkpoint)
-app.command("verify-log")(delivery_commands.verify_log)
-app.command("deliver")(package_commands.deliver)
-app.command("verify")(package_commands.verify)
-app.command("unpack")(package_commands.unpack)
-app.add_typer(clocks_commands.blocker_app, name="blocker")
-app.command("clocks")(clocks_commands.clocks)
-app.command("destroy")(delivery_commands.destroy)
-app.command("verify-certificate")(delivery_commands.verify_certificate)
+add_delivery(app)
 
 _TASKS: Final = ("boxes", "sentiment", "shots", "keyframes", "events")
 
