@@ -38,8 +38,8 @@ class TrainSettings:
     heads: int = 4
     rotary_base: float = 100.0
     teacher_share: float = 0.6  # of the target; the rest is the label
-    bag_epochs: int = 2
-    epochs: int = 3
+    bag_epochs: int = 3
+    epochs: int = 5
     batch: int = 128
     train_tokens: int = 128
     window_tokens: int = 256
@@ -47,9 +47,9 @@ class TrainSettings:
     learning_rate: float = 1.2e-3
     weight_decay: float = 0.05
     warmup: float = 0.1
-    dropout: float = 0.15
-    merge_dropout: float = 0.1
-    mask: float = 0.08
+    dropout: float = 0.05
+    merge_dropout: float = 0.05
+    mask: float = 0.02
     label_smoothing: float = 0.05
     average_decay: float = 0.998
     test_percent: int = 10

@@ -42,6 +42,13 @@ def test_long_text_of_one_mind_is_labelled_right(predictor: SentimentClassifier)
 
 def test_folder_is_small_safe_and_has_a_card() -> None:
     files = {path.name: path.stat().st_size for path in FOLDER.iterdir()}
-    assert {"config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors", "card.md"} == set(files)
+    assert {
+        "config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "model.safetensors",
+        "calibration.json",
+        "card.md",
+    } == set(files)
     assert sum(files.values()) <= 6_000_000
     assert "AGPL-3.0" in (FOLDER / "card.md").read_text(encoding="utf-8")
