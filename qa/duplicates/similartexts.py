@@ -1,9 +1,10 @@
 """Which of many texts share most of their runs of three characters with one: exactly, by rare runs.
 
 Likeness is the Jaccard index of the sets of runs (Broder 1997). Of two texts that are alike to at least t, the rarest
-n - ceil(t n) + 1 of the n runs of each have one in common (prefix filter: Chaudhuri, Ganti and Kaushik 2006; Bayardo, Ma and
-Srikant 2007, "Scaling up all pairs similarity search"), so that only what shares such a run is compared; unlike MinHash,
-nothing is missed by chance.
+n - ceil(t n) + k of the n runs of each have k in common (prefix filter: Chaudhuri, Ganti and Kaushik 2006; Bayardo, Ma and
+Srikant 2007, "Scaling up all pairs similarity search"; with k over 1: Wang, Li and Feng 2012, "Can we beat the prefix
+filtering?"), so that only what shares so many is compared; unlike MinHash, nothing is missed by chance. Texts that have
+fewer than k runs in common at all share all of these there.
 """
 
 import heapq
@@ -14,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 RUN: Final = 3
+_COMMON: Final = 4  # k: the more, the fewer texts are compared for nothing, and the more runs are looked up
 _EDGE: Final = 1e-9
 
 Runs = frozenset[str]
@@ -68,16 +70,23 @@ class SimilarTexts:
         """Return (number, likeness) of the texts that are alike to at least the share, ascending."""
         size = len(runs)
         least, most = self._share * size - _EDGE, size / self._share + _EDGE
-        holders = {number for run in self._rarest(runs) for number in self._holders.get(run, ())}
+        shared = Counter[int]()
+        for run in self._rarest(runs):
+            shared.update(self._holders.get(run, ()))
         alike = (
             (number, likeness(runs, self._texts[number]))
-            for number in sorted(holders)
+            for number, count in sorted(shared.items())
             if least <= len(self._texts[number]) <= most
+            and count >= min(_COMMON, self._fewest(max(size, len(self._texts[number]))))
         )
         return [(number, share) for number, share in alike if share >= self._share - _EDGE]
 
+    def _fewest(self, size: int) -> int:
+        """Return how many runs a text of `size` has in common with any that is alike to it, at least."""
+        return math.ceil(self._share * size - _EDGE)
+
     def _rarest(self, runs: Runs) -> Sequence[str]:
         if self._last[0] is not runs:  # a text is asked for and then added: sorted once
-            count = len(runs) - math.ceil(self._share * len(runs) - _EDGE) + 1
+            count = len(runs) - self._fewest(len(runs)) + _COMMON
             self._last = runs, heapq.nsmallest(count, runs, key=self._rank.__getitem__)
         return self._last[1]
