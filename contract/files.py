@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 from contract.errors import LabelsError, StageError, StorageError
 
 _CHUNK_BYTES = 1 << 20
-_STORAGE_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
+_STORAGE_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG})
 
 
 def sha256_bytes(data: bytes) -> str:
@@ -59,6 +60,11 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise
 
 
+def _mark() -> str:
+    """Return what no other writer has: on a folder that machines share, process numbers repeat."""
+    return f"{os.getpid()}-{secrets.token_hex(4)}"
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Put `data` at `path` as a whole or not at all (temporary file, fsync, rename, fsync of the folder).
 
@@ -74,7 +80,7 @@ def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
     Raises:
         StorageError: the disk is full or the folder may not be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{_mark()}.tmp")
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -99,7 +105,7 @@ def write_once(path: Path, data: bytes) -> None:
         StageError: `path` exists.
         StorageError: the disk is full or the folder may not be written.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    draft = path.with_name(f".{path.name}.{_mark()}.new")
     write_bytes(draft, data)
     try:
         with storage_errors(path):
@@ -135,7 +141,7 @@ def write_each(folder: Path, files: Iterable[tuple[str, bytes]]) -> list[Path]:
     paths, made = [], set()
     for name, data in files:
         path = folder / name
-        temporary = path.with_name(f".{os.getpid()}.tmp")
+        temporary = path.with_name(f".{_mark()}.tmp")
         with storage_errors(path):
             if path.parent not in made:
                 path.parent.mkdir(parents=True, exist_ok=True)

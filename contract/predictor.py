@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from contract.tables import Kind
+
+# Stands in the reason of an item whose content could not be opened at all, which may be no fault of the item.
+UNREADABLE: Final = "cannot be read ("
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ def run_prelabel(stage: Stage, options: Sequence[str], where: Where) -> JobSumma
     names = named_models(stage.terms, options, counts, models_file=where.models_file)
     due = stage.terms.deadline.due_date()
     with wire(stage.terms, names, where) as wired:
-        job = Job(stage.lot, stage.terms, wired.predictors, calls_in_flight=wired.calls_in_flight)
+        job = Job(stage.lot, stage.terms, wired.predictors, calls_in_flight=wired.calls_in_flight, guard=wired.guard)
         with progress_of_job(f"prelabel {stage.lot_name}", due) as on_progress:
             summary = run_job(job, on_progress)
     auditing.drafts(stage.lot, summary.folder, items=summary.items, rejected=summary.rejected)

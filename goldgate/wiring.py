@@ -1,6 +1,7 @@
 """Which predictors a job runs on: in this process, on a Ray cluster, or behind an HTTP address."""
 
 import contextlib
+import functools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from contract.errors import InputError
 from contract.predictor import Predictor, calls_at_once
 from contract.tables import Kind
 from contract.terms import Terms
+from prelabel.guarded import GuardedPredictor
+from prelabel.underway import Guard
 
 ROLES: Final = {"detector": Kind.IMAGE, "sentiment": Kind.TEXT, "video": Kind.VIDEO}
 _REMOTE_CALLS_IN_FLIGHT: Final = 4
@@ -33,10 +36,11 @@ class Where:
 
 @dataclass(frozen=True)
 class Wired:
-    """Predictors that are ready, and how many calls may be under way at once."""
+    """Predictors that are ready, how many calls may be under way at once, and what takes their place where one crashed."""
 
     predictors: Mapping[Kind, Predictor]
     calls_in_flight: int
+    guard: Guard | None = None
 
 
 def parse_models(options: Sequence[str]) -> dict[Kind, str]:
@@ -93,15 +97,22 @@ def wire(terms: Terms, names: Mapping[Kind, str], where: Where) -> Iterator[Wire
 
 
 def _local(terms: Terms, names: Mapping[Kind, str], where: Where) -> Wired:
+    predictors = {kind: _loaded(name, kind, terms, where) for kind, name in names.items()}
+    at_once = min(map(calls_at_once, predictors.values()), default=1)
+
+    def guard(kind: Kind) -> GuardedPredictor:
+        again = functools.partial(_loaded, names[kind], kind, terms, where)
+        return GuardedPredictor(again, predictors[kind].describe())
+
+    return Wired(predictors, min(_LOCAL_CALLS_IN_FLIGHT, at_once), guard)
+
+
+def _loaded(name: str, kind: Kind, terms: Terms, where: Where) -> Predictor:
     from models.registry import build_predictor  # late: torch takes seconds that other commands need not pay
 
-    predictors = {
-        kind: build_predictor(name, kind, terms=terms, models_file=where.models_file) for kind, name in names.items()
-    }
-    for predictor in predictors.values():
-        predictor.load(where.device)
-    at_once = min(map(calls_at_once, predictors.values()), default=1)
-    return Wired(predictors, calls_in_flight=min(_LOCAL_CALLS_IN_FLIGHT, at_once))
+    predictor = build_predictor(name, kind, terms=terms, models_file=where.models_file)
+    predictor.load(where.device)
+    return predictor
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from contract.errors import SourceError
-from contract.predictor import Source
+from contract.predictor import UNREADABLE, Source
 
 
 def local_path(uri: str) -> Path:
@@ -33,4 +33,4 @@ def read_content(source: Source) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise SourceError(f"{source.uri}: cannot be read ({(error.strerror or str(error)).lower()})") from error
+        raise SourceError(f"{source.uri}: {UNREADABLE}{(error.strerror or str(error)).lower()})") from error

@@ -12,7 +12,7 @@ import av
 from av.stream import Disposition
 
 from contract.errors import SourceError
-from contract.predictor import Source
+from contract.predictor import UNREADABLE, Source
 from models.content import local_path
 from models.images import MAX_PIXELS
 from models.timeline import DEFAULT_RATE, MAX_SECONDS, Clock
@@ -42,7 +42,7 @@ class OpenVideo:
         try:
             self._file = io.BytesIO(source.data) if source.data is not None else local_path(source.uri).open("rb")
         except OSError as error:
-            raise SourceError(f"{source.uri} cannot be read ({error.strerror})") from error
+            raise SourceError(f"{source.uri} {UNREADABLE}{error.strerror})") from error
         try:
             self.container = av.open(self._file, mode="r", options={"format_whitelist": CONTAINERS})
         except (av.error.FFmpegError, OSError, ValueError) as error:

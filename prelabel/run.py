@@ -4,8 +4,6 @@ A chunk is done when its shard and then its receipt stand under their final name
 chunks whose receipts still agree with the inputs, the configuration and the shard on disk.
 """
 
-import contextlib
-import fcntl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -18,14 +16,17 @@ import pyarrow.compute as pc
 from pydantic import ValidationError
 
 from contract.errors import InputError, StageError, StoppedError
-from contract.files import read_json, read_parquet, sha256_file, sha256_json, storage_errors, write_json, write_parquet
+from contract.files import read_json, read_parquet, sha256_file, sha256_json, write_json, write_parquet
 from contract.predictor import Description, Predictor
 from contract.receipts import IntakeReceipt, RunDocument, ShardReceipt
 from contract.tables import Kind, State
 from contract.terms import Terms
 from contract.workfolder import LotFolder
 from prelabel.isolate import predict_isolated
+from prelabel.lease import hold
 from prelabel.plan import CHUNK_ITEMS, Chunk, count_items, plan_chunks
+from prelabel.underway import Guard, UnderWay
+from prelabel.vanished import require_sources
 
 _RUN_ID_LENGTH: Final = 12
 
@@ -80,6 +81,7 @@ class Job:
     predictors: Mapping[Kind, Predictor]
     chunk_items: Mapping[Kind, int] = field(default_factory=lambda: CHUNK_ITEMS)
     calls_in_flight: int = 1
+    guard: Guard | None = None  # for models in this process: what labels a chunk under which a job died
 
 
 def run_job(
@@ -97,7 +99,8 @@ def run_job(
         InputError: a kind in the lot has no predictor.
         StageError: the lot is not there or was changed since intake, or the same run is under way elsewhere.
         PredictorError: a model failed on all items of a chunk.
-        StorageError: the disk is full.
+        SourceError: the folder of the sources is gone.
+        StorageError: the disk is full, or read-only.
     """
     started = time.monotonic()
     receipt = read_intake_receipt(job.lot)
@@ -105,7 +108,7 @@ def run_job(
     descriptions = _describe(job.predictors, chunks)
     document = _run_document(job, receipt, chunks, descriptions)
     folder = job.lot.drafts / document.run
-    with _alone(folder):
+    with hold(folder) as lease, UnderWay(folder, job.guard) as under_way:
         _sweep(folder)
         write_json(folder / "run.json", document.model_dump(mode="json"))
         tally = _Tally(count_items(chunks), started, on_progress)
@@ -116,8 +119,11 @@ def run_job(
                 pending.append(chunk)
             else:
                 tally.add(standing, here=False)
-        for chunk, answer in _answers(job, pending, should_stop):
+        for chunk, answer in _answers(job, pending, should_stop, under_way):
+            require_sources(chunk, answer, chunks)
+            lease.check()
             tally.add(_finish(folder, chunk, answer, document), here=True)
+            under_way.end(chunk.index)
         if tally.left:
             raise StoppedError(f"{folder}: stopped with {tally.left} items to go; the same job goes on from there")
         return tally.summary(document.run, folder)
@@ -190,7 +196,9 @@ def _config_digest(document: RunDocument, kind: Kind) -> str:
     return sha256_json({"terms_sha256": document.terms_sha256, "model": document.descriptions[kind].model_dump(mode="json")})
 
 
-def _answers(job: Job, chunks: Sequence[Chunk], should_stop: Callable[[], bool]) -> Iterator[tuple[Chunk, pa.Table]]:
+def _answers(
+    job: Job, chunks: Sequence[Chunk], should_stop: Callable[[], bool], under_way: UnderWay
+) -> Iterator[tuple[Chunk, pa.Table]]:
     """Yield answers as they come, never more than `calls_in_flight` calls ahead of the writer."""
     waiting = iter(chunks)
     pool = ThreadPoolExecutor(job.calls_in_flight, thread_name_prefix="prelabel")
@@ -198,7 +206,9 @@ def _answers(job: Job, chunks: Sequence[Chunk], should_stop: Callable[[], bool])
     try:
         while True:
             while len(flying) < job.calls_in_flight and not should_stop() and (chunk := next(waiting, None)) is not None:
-                flying[pool.submit(predict_isolated, job.predictors[chunk.kind], chunk.kind, chunk.sources)] = chunk
+                under_way.begin(chunk.index)
+                predictor = under_way.predictor(chunk.kind, chunk.index, job.predictors[chunk.kind])
+                flying[pool.submit(predict_isolated, predictor, chunk.kind, chunk.sources)] = chunk
             if not flying:
                 return
             for future in wait(flying, return_when=FIRST_COMPLETED).done:
@@ -243,21 +253,6 @@ def _standing_receipt(folder: Path, chunk: Chunk, config_sha256: str) -> ShardRe
         and receipt.shard_sha256 == sha256_file(shard)
     )
     return receipt if agrees else None
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the run's lock, so that two calls of the same job cannot interleave."""
-    lock = folder.with_name(f".{folder.name}.lock")
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        file = lock.open("w")
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StageError(f"{folder}: the same run is under way in another process; wait for it or stop it") from error
-        yield
 
 
 def _sweep(folder: Path) -> None:
