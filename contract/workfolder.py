@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contract.errors import StageError
+from contract.objectstore import looks_remote
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,13 @@ def lot_folder(work: Path, contract: str, lot: str) -> LotFolder:
     """Return the folder of `lot`.
 
     Raises:
-        StageError: `lot` is not a plain name.
+        StageError: `lot` is not a plain name, or `work` is an address.
     """
+    if looks_remote(work):
+        raise StageError(
+            f"--work {work}: an object store cannot be the work folder, for it has neither rename nor link, by which files "
+            "here are whole or absent; name a folder of this machine, or one that all machines share (NFS, CephFS, Lustre)"
+        )
     if not lot or lot in {".", ".."} or not all(character.isalnum() or character in "._-" for character in lot):
         raise StageError(f"lot name {lot!r} may hold letters, digits, '.', '_' and '-' only")
     return LotFolder(work / contract / "lots" / lot)

@@ -108,6 +108,7 @@ def prelabel(  # noqa: PLR0913 - a command's options are its public face
     models_file: ModelsFileOption = None,
     key_file: Annotated[Path | None, typer.Option(help="Holds the key of the server; else GOLDGATE_KEY.")] = None,
     ca_file: Annotated[Path | None, typer.Option(help="Certificates (PEM) to trust for an https address.")] = None,
+    replicas: Annotated[int, typer.Option(min=1, help="Of each model, with --address ray.")] = 1,
     work: WorkOption = WORK,
     json_: JsonOption = False,
 ) -> int:
@@ -116,7 +117,7 @@ def prelabel(  # noqa: PLR0913 - a command's options are its public face
     from goldgate.stages import open_stage
     from goldgate.wiring import Where
 
-    where = Where(address, device, models_file, key_file, ca_file)
+    where = Where(address, device, models_file, key_file, ca_file, replicas)
     return prelabel_lot(open_stage(contract, lot, work), model or [], where, as_json=json_)
 
 

@@ -24,7 +24,8 @@ _LOCAL_CALLS_IN_FLIGHT: Final = 2  # one is labelled while another is written; a
 class Where:
     """Where the models of a job run: `address` is local, ray, or an http address.
 
-    `device` and `models_file` count for the first two; `key_file` (else GOLDGATE_KEY) and `ca_file` for the last.
+    `device` and `models_file` count for the first two, `replicas` of each model for ray; `key_file` (else GOLDGATE_KEY) and
+    `ca_file` for the last.
     """
 
     address: str = "local"
@@ -32,6 +33,7 @@ class Where:
     models_file: Path | None = None
     key_file: Path | None = None
     ca_file: Path | None = None
+    replicas: int = 1
 
 
 @dataclass(frozen=True)
@@ -117,16 +119,21 @@ def _loaded(name: str, kind: Kind, terms: Terms, where: Where) -> Predictor:
 
 @contextlib.contextmanager
 def _on_ray(terms: Terms, names: Mapping[Kind, str], where: Where) -> Iterator[Wired]:
-    from serving.config import ModelSettings, ServeSettings
+    from serving.config import ModelSettings, Scaling, ServeSettings
     from serving.running import start_serving  # late: Ray takes seconds that other commands need not pay
 
     threads = os.cpu_count()  # Ray gives a replica of less than one CPU one thread, and only one model works at a time
-    models = {
-        kind: ModelSettings(name=name, device=where.device, models_file=where.models_file, threads=threads)
-        for kind, name in names.items()
-    }
+    model = ModelSettings(
+        name="set below",
+        device=where.device,
+        models_file=where.models_file,
+        threads=threads,
+        scaling=Scaling(min_replicas=where.replicas, max_replicas=where.replicas),
+    )
+    models = {kind: model.model_copy(update={"name": name}) for kind, name in names.items()}
     with start_serving(ServeSettings(models=models, terms=terms.model_dump(mode="json"))) as serving:
-        yield Wired({kind: serving.predictor(kind) for kind in names}, _REMOTE_CALLS_IN_FLIGHT)
+        in_flight = max(_REMOTE_CALLS_IN_FLIGHT, 2 * where.replicas)  # one at work and one waiting at each
+        yield Wired({kind: serving.predictor(kind) for kind in names}, in_flight)
 
 
 @contextlib.contextmanager

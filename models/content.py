@@ -1,9 +1,12 @@
-"""The content of a source: bytes that the caller holds, or a file that this process opens."""
+"""The content of a source: bytes that the caller holds, or a file or object that this process opens."""
 
+import io
 from pathlib import Path
+from typing import IO
 from urllib.parse import unquote, urlsplit
 
 from contract.errors import SourceError
+from contract.objectstore import is_object, open_object, read_object
 from contract.predictor import UNREADABLE, Source
 
 
@@ -25,12 +28,26 @@ def read_content(source: Source) -> bytes:
     """Return the bytes of `source`.
 
     Raises:
-        SourceError: the file is absent or cannot be read.
+        SourceError: the file or object is absent or cannot be read.
     """
     if source.data is not None:
         return source.data
+    if is_object(source.uri):
+        return read_object(source.uri)
     path = local_path(source.uri)
     try:
         return path.read_bytes()
     except OSError as error:
         raise SourceError(f"{source.uri}: {UNREADABLE}{(error.strerror or str(error)).lower()})") from error
+
+
+def open_content(source: Source) -> IO[bytes]:
+    """Open the content of `source` for reading at any place.
+
+    Raises:
+        SourceError: the URI has a scheme that is not opened, or an object cannot be read.
+        OSError: the file is absent or cannot be read.
+    """
+    if source.data is not None:
+        return io.BytesIO(source.data)
+    return open_object(source.uri) if is_object(source.uri) else local_path(source.uri).open("rb")

@@ -5,7 +5,6 @@ difference from the CPU's features: 2 levels of luma and 3 of chroma on the mean
 """
 
 import importlib.util
-import io
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from contract.errors import DeviceError, SourceError
 from contract.predictor import Source
 from models.analysis import Analysis, Reading, analyse
-from models.content import local_path
+from models.content import open_content
 from models.devices import resolve
 from models.features import ANALYSIS, CHROMA, CHROMA_GRID, LUMA, Features
 from models.openvideo import OpenVideo
@@ -79,7 +78,7 @@ def _batches(source: Source, device: str, video: OpenVideo) -> Iterator[tuple[to
     size = 3 * video.stream.codec_context.width * video.stream.codec_context.height
     step = max(1, BATCH_BYTES // max(1, size))
     try:
-        with io.BytesIO(source.data) if source.data is not None else local_path(source.uri).open("rb") as file:
+        with open_content(source) as file:
             decoder: Any = VideoDecoder(file, stream_index=video.stream.index, device=device)
             for first in range(0, len(decoder), step):
                 batch = decoder.get_frames_in_range(first, min(first + step, len(decoder)))

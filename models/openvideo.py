@@ -4,7 +4,6 @@ Only local content is opened, through a file object and a closed list of contain
 some protocols of FFmpeg would make it open other files and addresses.
 """
 
-import io
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -13,7 +12,7 @@ from av.stream import Disposition
 
 from contract.errors import SourceError
 from contract.predictor import UNREADABLE, Source
-from models.content import local_path
+from models.content import open_content
 from models.images import MAX_PIXELS
 from models.timeline import DEFAULT_RATE, MAX_SECONDS, Clock
 
@@ -40,7 +39,7 @@ class OpenVideo:
         if source.data is not None and not source.data:
             raise SourceError("the file is empty")
         try:
-            self._file = io.BytesIO(source.data) if source.data is not None else local_path(source.uri).open("rb")
+            self._file = open_content(source)
         except OSError as error:
             raise SourceError(f"{source.uri} {UNREADABLE}{error.strerror})") from error
         try:

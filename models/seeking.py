@@ -6,7 +6,6 @@ start.
 """
 
 import bisect
-import io
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from av.stream import Disposition
 
 from contract.errors import SourceError
 from contract.predictor import Source
-from models.content import local_path
+from models.content import open_content
 from models.frames import CONTAINERS, EDGE_S, Timeline, VideoReader
 from models.keypackets import begins_exactly
 
@@ -121,7 +120,7 @@ class _Opened:
 
     def _open(self) -> None:
         source = self._source
-        self._file = io.BytesIO(source.data) if source.data is not None else local_path(source.uri).open("rb")
+        self._file = open_content(source)
         self.container = av.open(self._file, mode="r", options={"format_whitelist": CONTAINERS})
         pictures = (s for s in self.container.streams.video if not s.disposition & Disposition.attached_pic)
         self.stream = next(pictures)

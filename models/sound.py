@@ -1,6 +1,5 @@
 """The loudness of a video's sound in short windows, in one streaming pass that holds a packet at a time."""
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from contract.errors import SourceError
 from contract.predictor import Source
-from models.content import local_path
+from models.content import open_content
 from models.frames import CONTAINERS, MAX_SECONDS
 
 WINDOW_S: Final = 0.02  # seconds over which power is averaged
@@ -96,7 +95,7 @@ def listen(source: Source, *, origin_s: float, seconds: float) -> Sound | None:
     Raises:
         SourceError: the sound is of a kind that cannot be decoded.
     """
-    file = io.BytesIO(source.data) if source.data is not None else local_path(source.uri).open("rb")
+    file = open_content(source)
     with file, av.open(file, mode="r", options={"format_whitelist": CONTAINERS}) as container:
         stream = next(iter(container.streams.audio), None)
         if stream is None:

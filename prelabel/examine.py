@@ -1,11 +1,14 @@
 """One entry looked at: what is accepted of it, and what is refused."""
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from contract.errors import SourceError
 from contract.files import sha256_bytes, sha256_file
+from contract.objectstore import local_copy
 from contract.tables import Kind
 from contract.terms import Limits
 from prelabel.probe_image import MEDIA as IMAGE_MEDIA
@@ -74,14 +77,27 @@ def _rejected(found: Found, refusal: RefusedError) -> Rejected:
 def _outcomes(found: Found, limits: Limits) -> Iterator[Accepted | Rejected]:
     if found.refusal is not None:
         raise found.refusal
-    path = found.path
-    size = path.stat().st_size
+    size = found.path.stat().st_size if found.stored is None else found.stored.size
     if size == 0:
         raise RefusedError(Reason.EMPTY, "the file has no bytes")
     if size > limits.max_file_bytes:
         raise RefusedError(
             Reason.OVERSIZED, f"the file of {size} bytes exceeds limits.max_file_bytes = {limits.max_file_bytes}"
         )
+    if found.stored is None:
+        yield from _content(found, size, limits)
+        return
+    try:
+        with local_copy(found.stored.uri) as path:
+            yield from _content(dataclasses.replace(found, path=path), path.stat().st_size, limits)
+    except RefusedError:
+        raise
+    except SourceError as error:  # the object store's
+        raise RefusedError(Reason.UNREADABLE, str(error)) from error
+
+
+def _content(found: Found, size: int, limits: Limits) -> Iterator[Accepted | Rejected]:
+    path = found.path
     with path.open("rb") as file:
         media = sniff(file.read(HEAD_BYTES))
     digest = sha256_file(path)

@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from contract.errors import SourceError
+from contract.objectstore import StoredObject, is_object, list_objects
 from prelabel.refusal import Reason, RefusedError
 from prelabel.rows import columns, read_rows, table_media
 from prelabel.texts import ID_COLUMNS, text_column
@@ -25,7 +26,8 @@ class Found:
     """One entry: a file, or what stands in the place of one and is refused.
 
     `place` is the POSIX path below the source folder, and `item` the id that a manifest gives, or else the place;
-    `row` is the row of the manifest that named it, 0 if none did.
+    `row` is the row of the manifest that named it, 0 if none did. `stored` is the object in a store, whose `path` only
+    tells it from others until it is fetched.
     """
 
     place: str
@@ -34,16 +36,17 @@ class Found:
     row: int = 0
     sha256: str | None = None
     refusal: RefusedError | None = None
+    stored: StoredObject | None = None
 
     @property
     def uri(self) -> str:
-        """The absolute POSIX path; bytes that are no UTF-8 are escaped."""
-        return printable(self.path.as_posix())
+        """The object's address, or the absolute POSIX path; bytes that are no UTF-8 are escaped."""
+        return self.stored.uri if self.stored else printable(self.path.as_posix())
 
     @property
     def order(self) -> tuple[str, str, int]:
         """Sorts entries the same way whatever the order of arguments and of the file system."""
-        return self.place, self.path.as_posix(), self.row
+        return self.place, self.stored.uri if self.stored else self.path.as_posix(), self.row
 
 
 def printable(name: str) -> str:
@@ -52,8 +55,8 @@ def printable(name: str) -> str:
 
 
 def absolute_roots(paths: Sequence[str]) -> list[str]:
-    """Return the arguments as absolute paths or patterns, sorted, each once."""
-    return sorted({str(Path(os.path.abspath(path))) for path in paths})  # noqa: PTH100 - resolve() would follow links
+    """Return the arguments as absolute paths or patterns, or addresses in an object store, sorted, each once."""
+    return sorted({path if is_object(path) else str(Path(os.path.abspath(path))) for path in paths})  # noqa: PTH100 - resolve() would follow links
 
 
 def find(paths: Sequence[str], *, strict: bool = True) -> list[Found]:
@@ -66,7 +69,7 @@ def find(paths: Sequence[str], *, strict: bool = True) -> list[Found]:
     Raises:
         SourceError: an argument matches nothing, or a manifest cannot be read; not if `strict` is false.
     """
-    files: dict[Path, Found] = {}
+    files: dict[Path | str, Found] = {}
     listed: list[Found] = []
     for argument in absolute_roots(paths):
         matched = False
@@ -75,9 +78,10 @@ def find(paths: Sequence[str], *, strict: bool = True) -> list[Found]:
             if found.row:
                 listed.append(found)
                 continue
-            known = files.get(found.path)
+            key = found.stored.uri if found.stored else found.path
+            known = files.get(key)
             if known is None or len(found.place) > len(known.place):
-                files[found.path] = found
+                files[key] = found
         if strict and not matched:
             raise SourceError(
                 f"{argument}: no such file, no file in the folder, or no match for the pattern; check the path"
@@ -87,13 +91,27 @@ def find(paths: Sequence[str], *, strict: bool = True) -> list[Found]:
 
 def _expand(argument: str) -> Iterator[Found]:
     path = Path(argument)
-    if path.is_dir():
+    if is_object(argument):
+        yield from _objects(argument)
+    elif path.is_dir():
         root = path.resolve()
         yield from _walk(root, root)
     elif os.path.lexists(argument):
         yield from _single(path.parent.resolve() / path.name)
     elif glob.has_magic(argument):
         yield from _match(argument)
+
+
+def _objects(argument: str) -> Iterator[Found]:
+    """Yield the object at `argument`, or those below it; what would be hidden in a folder is refused as there."""
+    for stored in list_objects(argument):
+        single = stored.uri == argument
+        place = stored.uri.rpartition("/")[2] if single else stored.uri[len(argument.rstrip("/")) + 1 :]
+        parts = place.split("/")
+        refusal = None
+        if not single and (any(part.startswith(".") for part in parts) or parts[-1].lower() in _LITTER):
+            refusal = RefusedError(Reason.HIDDEN, "the object is hidden; rename it if it belongs to the lot")
+        yield Found(place, Path(stored.uri), place, refusal=refusal, stored=stored)
 
 
 def _single(path: Path) -> Iterator[Found]:

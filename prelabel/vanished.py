@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contract.errors import SourceError
+from contract.objectstore import exists, is_object
 from contract.predictor import UNREADABLE, Source
 from contract.tables import State
 from prelabel.plan import Chunk
@@ -54,4 +55,4 @@ def _others(chunk: Chunk, chunks: Sequence[Chunk]) -> list[Source]:
 
 
 def _is_here(source: Source) -> bool:
-    return source.data is not None or Path(source.uri).exists()
+    return source.data is not None or (exists(source.uri) if is_object(source.uri) else Path(source.uri).exists())

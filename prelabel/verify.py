@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from contract.errors import SourceError
 from contract.files import read_parquet, sha256_bytes, sha256_file
+from contract.objectstore import exists, local_copy
 from contract.receipts import IntakeReceipt
 from contract.tables import Kind
 from contract.workfolder import LotFolder
@@ -98,16 +100,18 @@ def _by_file(manifest: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], dict
 
 
 def _check_file(row: dict[str, Any]) -> Finding | None:
-    path = Path(row["uri"])
     try:
-        if row["kind"] == Kind.TEXT.value:
-            now = sha256_bytes(read_text_file(path, max_characters=_ANY_LENGTH).text.encode())
-        else:
-            now = sha256_file(path)
+        with local_copy(row["uri"]) as path:
+            if row["kind"] == Kind.TEXT.value:
+                now = sha256_bytes(read_text_file(path, max_characters=_ANY_LENGTH).text.encode())
+            else:
+                now = sha256_file(path)
     except FileNotFoundError:
         return Finding("missing", row["item"], row["uri"], "the file is gone")
     except RefusedError as error:
         return Finding("changed", row["item"], row["uri"], str(error))
+    except SourceError as error:
+        return Finding(_of_store(row["uri"]), row["item"], row["uri"], str(error))
     except OSError as error:
         return Finding("changed", row["item"], row["uri"], f"the file cannot be read ({error.strerror})")
     if now != row["sha256"]:
@@ -115,14 +119,23 @@ def _check_file(row: dict[str, Any]) -> Finding | None:
     return None
 
 
+def _of_store(uri: str) -> Literal["changed", "missing"]:
+    """Return what it means that an object store did not give the object at `uri`."""
+    return "changed" if exists(uri) else "missing"
+
+
 def _check_table(path: str, items: dict[str, _Item], rejected: set[str]) -> Iterator[Finding]:
     try:
-        now = _texts_of(Path(path))
+        with local_copy(path) as copy:
+            now = _texts_of(copy, path)
     except FileNotFoundError:
         yield from (Finding("missing", item.item, uri, "the table is gone") for uri, item in items.items())
         return
     except (RefusedError, OSError) as error:
         yield from (Finding("changed", item.item, uri, f"the table cannot be read: {error}") for uri, item in items.items())
+        return
+    except SourceError as error:
+        yield from (Finding(_of_store(path), item.item, uri, str(error)) for uri, item in items.items())
         return
     for uri, item in items.items():
         if uri not in now:
@@ -134,14 +147,11 @@ def _check_table(path: str, items: dict[str, _Item], rejected: set[str]) -> Iter
             yield Finding("extra", None, uri, "the row was not there at intake")
 
 
-def _texts_of(path: Path) -> dict[str, str | None]:
-    """Return uri -> SHA-256 of each row's text, None where the row is no text."""
+def _texts_of(path: Path, uri: str) -> dict[str, str | None]:
+    """Return uri -> SHA-256 of each row's text, None where the row is no text; the table at `uri` lies at `path`."""
     media = table_media(path)
     column = text_column(columns(path, media)) if media else None
     if media is None or column is None:
         return {}
     rows = read_texts(path, media, column=column, max_characters=_ANY_LENGTH)
-    return {
-        f"{path.as_posix()}#{row.number}": None if isinstance(row, RefusedText) else sha256_bytes(row.text.encode())
-        for row in rows
-    }
+    return {f"{uri}#{row.number}": None if isinstance(row, RefusedText) else sha256_bytes(row.text.encode()) for row in rows}

@@ -1,19 +1,24 @@
 """The files of deploy/ agree with the service, with the image, and with those who read them."""
 
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
+import typer
 import yaml
 from ray.serve.schema import ServeDeploySchema
 
 from contract.tables import Kind
 from goldgate.application import build
-from serving.config import ServeSettings, load_settings
+from goldgate.cli import app
+from serving.app import _gpus
+from serving.config import ModelSettings, ServeSettings, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
@@ -119,6 +124,41 @@ def test_the_ray_service_names_the_ray_that_is_pinned() -> None:
     pinned = re.search(r"^ray==(\S+)", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)
     assert pinned is not None
     assert ray_service()["rayClusterConfig"]["rayVersion"] == pinned[1]
+
+
+def ray_job() -> Any:
+    return yaml.safe_load((DEPLOY / "rayjob.yaml").read_text(encoding="utf-8"))["spec"]
+
+
+def test_the_ray_job_is_a_command_that_there_is_and_its_replicas_find_room() -> None:
+    program, command, *words = shlex.split(ray_job()["entrypoint"])
+    assert (program, command) == ("goldgate", "prelabel")
+    known = typer.main.get_command(app)
+    assert isinstance(known, click.Group)
+    context = known.commands[command].make_context(command, words, resilient_parsing=True)
+    assert (context.params["address"], context.params["device"]) == ("ray", "cuda")
+    cluster = ray_job()["rayClusterSpec"]
+    (group,) = cluster["workerGroupSpecs"]
+    gpus = group["minReplicas"] * int(group["template"]["spec"]["containers"][0]["resources"]["requests"]["nvidia.com/gpu"])
+    assert context.params["replicas"] * _gpus(ModelSettings(name="a", device="cuda")) == gpus
+    assert cluster["rayVersion"] == ray_service()["rayClusterConfig"]["rayVersion"]
+
+
+def test_the_ray_job_finds_work_and_models_where_the_service_keeps_them() -> None:
+    theirs = dict(pods())["head"]
+    places = {mount["name"]: mount["mountPath"] for mount in theirs["containers"][0]["volumeMounts"]}
+    cluster = ray_job()["rayClusterSpec"]
+    for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+        pod = group["template"]["spec"]
+        (container,) = pod["containers"]
+        mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+        assert set(mounts) == {volume["name"] for volume in pod["volumes"]}
+        assert mounts.items() <= places.items()
+        assert [each for each in pod["volumes"] if "persistentVolumeClaim" in each] == [
+            each for each in theirs["volumes"] if "persistentVolumeClaim" in each
+        ]
+        assert "curl" in container["livenessProbe"]["exec"]["command"][-1]
+    assert places["work"] in ray_job()["entrypoint"]
 
 
 def test_the_box_serves_by_its_own_settings() -> None:
