@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 import typer
 import yaml
 from ray.serve.schema import ServeDeploySchema
+from typer.core import TyperGroup
 
 from contract.tables import Kind
 from goldgate.application import build
@@ -134,7 +134,7 @@ def test_the_ray_job_is_a_command_that_there_is_and_its_replicas_find_room() -> 
     program, command, *words = shlex.split(ray_job()["entrypoint"])
     assert (program, command) == ("goldgate", "prelabel")
     known = typer.main.get_command(app)
-    assert isinstance(known, click.Group)
+    assert isinstance(known, TyperGroup)
     context = known.commands[command].make_context(command, words, resilient_parsing=True)
     assert (context.params["address"], context.params["device"]) == ("ray", "cuda")
     cluster = ray_job()["rayClusterSpec"]
