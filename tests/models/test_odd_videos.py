@@ -9,7 +9,6 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from PIL import Image
 
 from contract.answers import check_answer
 from contract.predictor import Source
@@ -43,19 +42,6 @@ def no_frames() -> bytes:
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         stream.codec_context.open()
         output.start_encoding()
-    return held.getvalue()
-
-
-def animation(form: str) -> bytes:
-    held = io.BytesIO()
-    first, *others = [Image.fromarray(picture) for picture in FEW]
-    first.save(held, form, save_all=True, append_images=others, duration=40)
-    return held.getvalue()
-
-
-def still(form: str) -> bytes:
-    held = io.BytesIO()
-    Image.fromarray(FEW[0]).save(held, form)
     return held.getvalue()
 
 
@@ -152,9 +138,9 @@ CASES: dict[str, tuple[Callable[[], bytes], str, int | str, str | None]] = {
         None,
     ),
     "one frame": (lambda: longvideos.encode(FEW[:1], container="mp4"), "video/mp4", 1, None),
-    "animated GIF": (lambda: animation("GIF"), "", 24, None),
-    "animated WebP": (lambda: animation("WEBP"), "", "not a video that can be opened", None),
-    "a still JPEG": (lambda: still("JPEG"), "", "not a video that can be opened", None),
+    "animated GIF": (lambda: longvideos.animation(FEW, "GIF"), "", 24, None),
+    "animated WebP": (lambda: longvideos.animation(FEW, "WEBP"), "", "not a video that can be opened", None),
+    "a still JPEG": (lambda: longvideos.still(FEW[0], "JPEG"), "", "not a video that can be opened", None),
     "one picture in MP4": (
         lambda: longvideos.encode(FEW[:1], container="mp4", codec="mjpeg", options={"strict": "unofficial"}),
         "video/mp4",

@@ -8,6 +8,7 @@ import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 Picture = NDArray[np.uint8]
 
@@ -25,6 +26,21 @@ def pictures(count: int, *, width: int = 64, height: int = 48, seed: int = 0) ->
         picture[:8, :8] = at * 5 % 256
         shown.append(picture)
     return shown
+
+
+def animation(shown: Sequence[Picture], form: str) -> bytes:
+    """Return the file of an animated picture (GIF, WEBP or PNG), 25 a second."""
+    held = io.BytesIO()
+    first, *others = [Image.fromarray(picture) for picture in shown]
+    first.save(held, form, save_all=True, append_images=others, duration=40)
+    return held.getvalue()
+
+
+def still(picture: Picture, form: str) -> bytes:
+    """Return the file of one picture."""
+    held = io.BytesIO()
+    Image.fromarray(picture).save(held, form)
+    return held.getvalue()
 
 
 def encode(

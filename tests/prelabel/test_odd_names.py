@@ -9,7 +9,6 @@ import av
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
 from contract.terms import Terms
 from contract.workfolder import LotFolder, lot_folder
@@ -17,19 +16,6 @@ from prelabel.intake import take_in
 from tests.oracles import longvideos
 
 FEW = longvideos.pictures(12)
-
-
-def animation(form: str) -> bytes:
-    held = io.BytesIO()
-    first, *others = [Image.fromarray(picture) for picture in FEW]
-    first.save(held, form, save_all=True, append_images=others, duration=40)
-    return held.getvalue()
-
-
-def still(form: str) -> bytes:
-    held = io.BytesIO()
-    Image.fromarray(FEW[0]).save(held, form)
-    return held.getvalue()
 
 
 def packed() -> bytes:
@@ -65,7 +51,7 @@ ODD: dict[str, tuple[Callable[[], bytes], str]] = {
     "mp4.mkv": (lambda: longvideos.encode(FEW, container="mp4"), "video/mp4"),
     "stream.avi": (lambda: longvideos.encode(FEW, container="mpegts"), "video/mp2t"),
     "no suffix": (lambda: longvideos.encode(FEW[:6]), "video/x-matroska"),
-    "picture.mp4": (lambda: still("JPEG"), "image/jpeg"),
+    "picture.mp4": (lambda: longvideos.still(FEW[0], "JPEG"), "image/jpeg"),
     "one picture.mp4": (
         lambda: longvideos.encode(FEW[:1], container="mp4", codec="mjpeg", options={"strict": "unofficial"}),
         "video/mp4",
@@ -74,10 +60,10 @@ ODD: dict[str, tuple[Callable[[], bytes], str]] = {
     "playlist.mp4": (lambda: b"#EXTM3U\n#EXTINF:2,\nmatroska.mp4\n#EXT-X-ENDLIST\n", "unsupported"),
     "packed.mp4": (packed, "unsupported"),
     "song.mp4": (sound_with_a_cover, "no_video"),
-    "moving.gif": (lambda: animation("GIF"), "unsupported"),
-    "moving.webp": (lambda: animation("WEBP"), "unsupported"),
-    "moving.png": (lambda: animation("PNG"), "unsupported"),
-    "moving.mp4": (lambda: animation("GIF")[:-1] + b";", "unsupported"),
+    "moving.gif": (lambda: longvideos.animation(FEW, "GIF"), "unsupported"),
+    "moving.webp": (lambda: longvideos.animation(FEW, "WEBP"), "unsupported"),
+    "moving.png": (lambda: longvideos.animation(FEW, "PNG"), "unsupported"),
+    "moving.mp4": (lambda: longvideos.animation(FEW, "GIF")[:-1] + b";", "unsupported"),
     "noise.mp4": (lambda: np.random.default_rng(3).bytes(5000), "unsupported"),
     "beginning.mp4": (lambda: longvideos.encode(FEW, container="mp4")[:40], "corrupt"),
 }
